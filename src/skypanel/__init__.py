@@ -1,0 +1,1 @@
+"""SkyPanel: a Git URL in, a running HTTPS app out."""

@@ -1,0 +1,33 @@
+"""Reads of applications. Each takes the viewer."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from skypanel.apps.models import App
+from skypanel.db import Session
+from skypanel.errors import NotFound
+from skypanel.kit.paging import Page, decode_cursor, encode_cursor
+from skypanel.orgs.access import Viewer
+
+
+def visible(viewer: Viewer) -> sa.Select[tuple[App]]:
+    return sa.select(App).where(App.organization_id == viewer.organization_id, App.deleted_at.is_(None))
+
+
+def get_app(session: Session, viewer: Viewer, id_or_slug: str) -> App:
+    """Raises NotFound when there is none, or it is another organization's."""
+    app = session.scalars(visible(viewer).where(sa.or_(App.id == id_or_slug, App.slug == id_or_slug))).one_or_none()
+    if app is None:
+        raise NotFound(f"There is no application {id_or_slug!r} in this organization.", code="app_not_found")
+    return app
+
+
+def list_apps(session: Session, viewer: Viewer, *, limit: int, cursor: str | None) -> Page[App]:
+    """Newest first. Raises ValueError for a cursor that is none of ours."""
+    query = visible(viewer).order_by(App.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        (last,) = decode_cursor(cursor, size=1)
+        query = query.where(App.id < str(last))
+    rows = list(session.scalars(query))
+    return Page(rows[:limit], encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)

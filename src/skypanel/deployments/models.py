@@ -1,0 +1,150 @@
+"""Deployments, their stages, replicas and one-off runs; the states and who may move them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from skypanel.db import Base
+from skypanel.kit.ids import new_id
+
+
+class DeploymentStatus(StrEnum):
+    QUEUED = "queued"
+    BUILDING = "building"
+    DEPLOYING = "deploying"
+    RUNNING = "running"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+MOVES: dict[str, frozenset[str]] = {
+    DeploymentStatus.QUEUED: frozenset({"building", "deploying", "superseded", "failed", "cancelled"}),
+    DeploymentStatus.BUILDING: frozenset({"deploying", "failed", "cancelled"}),
+    DeploymentStatus.DEPLOYING: frozenset({"running", "failed", "cancelled"}),
+    DeploymentStatus.RUNNING: frozenset({"superseded"}),
+    DeploymentStatus.SUPERSEDED: frozenset(),
+    DeploymentStatus.FAILED: frozenset(),
+    DeploymentStatus.CANCELLED: frozenset(),
+}
+
+
+class Kind(StrEnum):
+    DEPLOY = "deploy"
+    ROLLBACK = "rollback"
+    ENV = "env"
+
+
+class Deployment(Base):
+    __tablename__ = "deployments"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    app_id: Mapped[str] = mapped_column(ForeignKey("apps.id"))
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    version: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(20), default=DeploymentStatus.QUEUED)
+    stage: Mapped[str | None] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(Text)  # one sentence a developer can act on
+    reason_code: Mapped[str | None] = mapped_column(String(40))
+    cause: Mapped[str] = mapped_column(String(40), default="api")  # "api", "push", "env change", …
+    requested_by: Mapped[str | None] = mapped_column(String(254))
+    job_id: Mapped[str | None] = mapped_column(String(64))
+
+    branch: Mapped[str] = mapped_column(String(250), default="")
+    commit: Mapped[str | None] = mapped_column(String(64))
+    commit_message: Mapped[str | None] = mapped_column(Text)
+    commit_author: Mapped[str | None] = mapped_column(String(250))
+    slug_id: Mapped[str | None] = mapped_column(ForeignKey("slugs.id"))
+    env_snapshot_id: Mapped[str | None] = mapped_column(ForeignKey("env_snapshots.id"))
+    restore_env: Mapped[bool] = mapped_column(default=False)
+
+    rolled_back_from: Mapped[int | None]  # the version that served before a rollback
+    source_version: Mapped[int | None]  # the version a rollback goes back to
+    build_log_of: Mapped[str | None] = mapped_column(String(36))  # the deployment whose build log this one inherits
+    replicas_restored: Mapped[int | None]
+    duration_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("app_id", "version"),
+        Index("ix_deployments_app_status", "app_id", "status"),
+    )
+
+
+class DeploymentStage(Base):
+    """One named step of a deployment, with its times."""
+
+    __tablename__ = "deployment_stages"
+
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    position: Mapped[int]
+    status: Mapped[str] = mapped_column(String(20))  # running, done, failed, cancelled
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class ReplicaState(StrEnum):
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    BACKOFF = "backoff"  # died; will be started again at `retry_at`
+    DRAINING = "draining"
+    GONE = "gone"
+
+
+class Replica(Base):
+    """One run of one process type at one index. Its started and stopped moments are what metering reads."""
+
+    __tablename__ = "replicas"
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)  # also the container's name
+    app_id: Mapped[str] = mapped_column(ForeignKey("apps.id"))
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"))
+    generation: Mapped[int]
+    process_type: Mapped[str] = mapped_column(String(40))
+    position: Mapped[int]  # 1 for web.1
+    state: Mapped[str] = mapped_column(String(20))
+    node: Mapped[str] = mapped_column(String(120))
+    address: Mapped[str | None] = mapped_column(String(60))
+    port: Mapped[int | None]
+    restarts: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)  # consecutive failed health checks
+    last_failure: Mapped[str | None] = mapped_column(Text)
+    retry_at: Mapped[datetime | None]
+    drain_until: Mapped[datetime | None]
+    plan_slug: Mapped[str] = mapped_column(String(40))
+    price_per_hour_micro: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime | None]
+    stopped_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_replicas_app_state", "app_id", "state"), Index("ix_replicas_state", "state"))
+
+
+class Run(Base):
+    """A one-off command in a fresh container of the current release."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    app_id: Mapped[str] = mapped_column(ForeignKey("apps.id"), index=True)
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"))
+    command: Mapped[str] = mapped_column(Text)
+    requested_by: Mapped[str | None] = mapped_column(String(254))
+    status: Mapped[str] = mapped_column(String(20), default="queued")  # queued, running, exited, failed, cancelled
+    exit_code: Mapped[int | None]
+    reason: Mapped[str | None] = mapped_column(Text)
+    job_id: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]

@@ -1,0 +1,1 @@
+"""Port: builder. See port.py."""

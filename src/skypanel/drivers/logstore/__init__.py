@@ -1,0 +1,1 @@
+"""Port: logstore. See port.py."""

@@ -1,0 +1,1 @@
+"""Port: router. See port.py."""

@@ -1,0 +1,1 @@
+"""Port: runtime. See port.py."""

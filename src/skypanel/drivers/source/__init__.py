@@ -1,0 +1,1 @@
+"""Port: source. See port.py."""

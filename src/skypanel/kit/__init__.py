@@ -1,0 +1,1 @@
+"""Pure values that know nothing of the platform. One file per idea."""

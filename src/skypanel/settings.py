@@ -1,0 +1,95 @@
+"""Every setting of the platform, read once from the environment (`SKYPANEL_…`). Only `wiring`, `manage` and `server`
+import this. Documented row by row in docs/reference/settings.md (a test compares)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from skypanel.kit.secret import Secret
+
+
+def default_data_dir() -> Path:
+    if sys.platform == "linux" and os.geteuid() == 0:
+        return Path("/var/lib/skypanel")
+    return Path.home() / ".local" / "share" / "skypanel"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SKYPANEL_", extra="ignore", arbitrary_types_allowed=True, frozen=True)
+
+    data_dir: Path = Field(default_factory=default_data_dir, description="Where everything is kept")
+    host: str = Field(default="127.0.0.1", description="Address the router listens on")
+    http_port: int = Field(default=8080, ge=1, le=65535, description="The router's HTTP port")
+    https_port: int = Field(default=8443, ge=1, le=65535, description="The router's HTTPS port")
+    database_url: str | None = Field(default=None, description="postgresql://… or sqlite:///…; default: a file in the data directory")
+    runtime: Literal["auto", "oci", "process", "memory"] = Field(default="auto", description="How applications run")
+    default_domain: str = Field(default="apps.localhost", description="Applications answer at <subdomain>.<this>")
+    dashboard_host: str = Field(default="localhost", description="Host name of the dashboard and the API")
+    public_scheme: Literal["http", "https"] = Field(default="http", description="Scheme of printed URLs")
+
+    git_allowed_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Git hosts on loopback or private addresses that may be fetched from, comma-separated"
+    )
+    git_https_token: str | None = Field(default=None, description="Token for private repositories over HTTPS", repr=False)
+    git_ssh_key_file: Path | None = Field(default=None, description="SSH key for private repositories")
+    egress_allowed_private: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Private addresses or networks that containers may reach, comma-separated"
+    )
+    network_pool: str = Field(default="10.210.0.0/15", description="Pool the platform takes its /20 container network from")
+
+    build_time_limit_s: int = Field(default=900, ge=10, description="Longest build, in seconds")
+    build_memory_mb: int = Field(default=2048, ge=128, description="Memory of a build, in MB")
+    build_disk_mb: int = Field(default=4096, ge=64, description="Disk of a build, in MB")
+    build_log_limit_kb: int = Field(default=10_000, ge=16, description="Largest build log, in KB")
+    slug_limit_mb: int = Field(default=1024, ge=1, description="Largest slug, in MB, compressed")
+    build_concurrency: int = Field(default=2, ge=1, description="Builds at once on this machine")
+    build_env_passthrough: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(
+            "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_*", "UV_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+            "GIT_SSL_CAINFO", "NPM_CONFIG_*", "npm_config_*", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+        ),
+        description="Names of the platform's own environment variables that builds see (package registries behind a mirror or private CA)",
+    )
+    buildpack_cache_enabled: bool = Field(default=True, description="Keep caches between builds")
+    buildpack_cache_ttl_hours: int = Field(default=24 * 14, ge=1, description="Unused build caches go after this long")
+    buildpack_cache_max_size_mb: int = Field(default=2048, ge=16, description="Largest build cache of one application")
+
+    keep_releases: int = Field(default=10, ge=2, description="Slugs kept per application for rollback")
+    health_deadline_s: int = Field(default=60, ge=1, description="How long new replicas may take to become healthy")
+    drain_timeout_s: int = Field(default=30, ge=0, description="How long old replicas may finish open requests")
+    stop_grace_s: int = Field(default=10, ge=0, description="Time between SIGTERM and SIGKILL")
+    release_command_timeout_s: int = Field(default=600, ge=1, description="Longest `release:` command")
+    run_timeout_s: int = Field(default=3600, ge=1, description="Longest one-off command")
+
+    log_retention_days: int = Field(default=7, ge=1, description="Log lines are kept this long")
+    log_max_mb_per_app: int = Field(default=256, ge=1, description="Most log data of one application")
+    log_max_mb: int = Field(default=10_240, ge=1, description="Most log data of all")
+
+    max_apps_per_org: int = Field(default=10, ge=1, description="Applications an organization may have")
+    max_deployments_per_hour: int = Field(default=0, ge=0, description="Deployments an application may ask for per hour; 0: no limit")
+    session_hours: int = Field(default=24, ge=1, description="A sign-in lasts this long")
+    login_failures_per_quarter: int = Field(default=10, ge=1, description="Failed sign-ins per address and per account in 15 minutes")
+    registration: Literal["open", "invited"] = Field(default="open", description="Who may register")
+    job_lease_s: float = Field(default=15.0, gt=0, description="A dead worker's jobs are taken over after this long")
+    reconcile_interval_s: float = Field(default=30.0, gt=0, description="Desired and actual state are compared this often")
+    currency: str = Field(default="USD", description="Currency of prices")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the platform's own log")
+
+    @field_validator("git_allowed_private_hosts", "egress_allowed_private", "build_env_passthrough", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def token(self) -> Secret | None:
+        return Secret(self.git_https_token) if self.git_https_token else None
+
+    @property
+    def effective_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'db' / 'skypanel.db'}"
