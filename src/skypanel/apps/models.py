@@ -54,7 +54,7 @@ class App(Base):
     price_per_hour_micro: Mapped[int] = mapped_column(BigInteger)
 
     formation: Mapped[dict[str, int]]  # process type -> wanted replicas; a type that is missing here wants one
-    health_type: Mapped[str] = mapped_column(String(8), default="tcp")  # "http" or "tcp"
+    health_type: Mapped[str] = mapped_column(String(8), default="http")  # "http" or "tcp"
     health_path: Mapped[str] = mapped_column(String(500), default="/")
     health_interval_s: Mapped[int] = mapped_column(default=30)
     health_timeout_s: Mapped[int] = mapped_column(default=5)
