@@ -1,0 +1,63 @@
+"""The database's schema: brought to the newest revision by Alembic, in process."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+import skypanel
+from skypanel.db import Base, Database
+from skypanel.db import migrations as migrations_package
+
+DIRECTORY = Path(str(migrations_package.__file__)).parent
+
+
+def load_models() -> sa.MetaData:
+    """Every room's tables. Found by looking, so that a new room cannot be forgotten."""
+    for room in pkgutil.iter_modules(skypanel.__path__, "skypanel."):
+        if room.ispkg and (Path(str(skypanel.__file__)).parent / room.name.removeprefix("skypanel.") / "models.py").exists():
+            importlib.import_module(f"{room.name}.models")
+    return Base.metadata
+
+
+def configuration(connection: sa.Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(DIRECTORY))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes["connection"] = connection
+    config.attributes["metadata"] = load_models()
+    return config
+
+
+def head() -> str | None:
+    """The newest revision this code knows."""
+    return ScriptDirectory(str(DIRECTORY)).get_current_head()
+
+
+def current(database: Database) -> str | None:
+    """The revision the database is at; None: empty."""
+    with database.engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        return revision
+
+
+def upgrade(database: Database) -> None:
+    """To the newest revision, in one transaction. Two that do it at once wait for each other."""
+    with database.engine.begin() as connection:
+        if database.dialect == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7355608)"))
+        command.upgrade(configuration(connection), "head")
+
+
+def write_revision(database: Database, *, revision_id: str, message: str) -> None:
+    """For developers: a new revision file with what differs between the models and the database."""
+    with database.engine.begin() as connection:
+        command.revision(configuration(connection), message=message, autogenerate=True, rev_id=revision_id)
