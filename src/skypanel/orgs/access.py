@@ -57,4 +57,5 @@ def require(viewer: Viewer, permission: Permission) -> None:
     """Raises Forbidden, naming the roles that would do."""
     if not viewer.may(permission):
         able = " or ".join(role.value for role in Role if permission in PERMISSIONS[role])
-        raise Forbidden(f"This needs the role {able}; you are {viewer.role.value} here. Ask an owner of the organization.")
+        mine = viewer.role.value
+        raise Forbidden(f"This needs the role {able}; you are {mine} here. Ask an owner of the organization.")

@@ -1,0 +1,80 @@
+"""The values and ports a request may use. `wiring` fills `Services`; the factory places it on `app.state`."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends, Request
+
+from skypanel.accounts.policy import AuthPolicy
+from skypanel.db import Database
+from skypanel.drivers.logstore.port import LogStore
+from skypanel.kit.clock import Clock
+
+
+class Encrypts(Protocol):
+    """`apps.vault.Vault`."""
+
+    def encrypt(self, content: bytes, /) -> bytes: ...
+
+    def decrypt(self, content: bytes, /) -> bytes: ...
+
+
+def everything_ready() -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Services:
+    database: Database
+    clock: Clock
+    vault: Encrypts
+    auth: AuthPolicy
+    logs: LogStore
+    check_git_url: Callable[[str], None]  # raises drivers.source.port's errors for a URL that is refused
+    app_url: Callable[[str], str]  # subdomain -> the URL people see
+    max_apps_per_org: int = 10
+    max_deployments_per_hour: int = 0  # 0: no limit
+    currency: str = "USD"
+    readiness: Callable[[], Mapping[str, str]] = field(default=everything_ready)  # part -> "ok" or what is wrong
+    public_url: str = ""  # where the dashboard and the API answer, without a slash at the end
+    git_dir: Path | None = None  # bare repositories served read-only below /git
+    version: str = ""
+
+
+def services(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+
+
+def client_address(request: Request) -> str | None:
+    """The visitor's address. `X-Forwarded-For` counts only when the peer is this machine (the router), and of it only
+    the last entry: the ones before it are the visitor's own words."""
+    peer = request.client.host if request.client else None
+    forwarded = request.headers.get("x-forwarded-for")
+    if forwarded and peer is not None and _is_loopback(peer):
+        last = forwarded.rsplit(",", 1)[-1].strip()
+        if _is_address(last):
+            return last
+    return peer
+
+
+ClientAddress = Annotated[str | None, Depends(client_address)]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(text: str) -> bool:
+    return _is_address(text) and ipaddress.ip_address(text).is_loopback
