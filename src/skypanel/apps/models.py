@@ -86,7 +86,7 @@ class EnvVar(Base):
 
 
 class EnvSnapshot(Base):
-    """All variables of an app as one release got them, encrypted as one JSON object. Never updated but by key rotation."""
+    """All variables of an app as one release got them, one encrypted JSON object. Never updated but by key rotation."""
 
     __tablename__ = "env_snapshots"
 

@@ -9,9 +9,10 @@ from skypanel.db import Session
 from skypanel.errors import NotFound
 from skypanel.kit.paging import Page, decode_cursor, encode_cursor
 from skypanel.orgs.access import Viewer
+from skypanel.orgs.models import Plan
 
 
-def visible(viewer: Viewer) -> sa.Select[tuple[App]]:
+def visible(viewer: Viewer) -> sa.Select[App]:
     return sa.select(App).where(App.organization_id == viewer.organization_id, App.deleted_at.is_(None))
 
 
@@ -31,3 +32,22 @@ def list_apps(session: Session, viewer: Viewer, *, limit: int, cursor: str | Non
         query = query.where(App.id < str(last))
     rows = list(session.scalars(query))
     return Page(rows[:limit], encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)
+
+
+def lock_app(session: Session, app: App) -> None:
+    """Holds the application's row until the transaction ends, so that two changes of it come one after the other.
+
+    On SQLite a writing transaction is alone anyway.
+    """
+    session.flush()
+    session.refresh(app, with_for_update=True)
+
+
+def count_apps(session: Session, organization_id: str) -> int:
+    query = sa.select(sa.func.count()).select_from(App)
+    return session.scalars(query.where(App.organization_id == organization_id, App.deleted_at.is_(None))).one()
+
+
+def list_plans(session: Session) -> list[Plan]:
+    """Plans that can be chosen, cheapest first as the operator ordered them."""
+    return list(session.scalars(sa.select(Plan).where(Plan.retired_at.is_(None)).order_by(Plan.position, Plan.slug)))
