@@ -27,4 +27,7 @@ class Activity(Base):
     address: Mapped[str | None] = mapped_column(String(60))
     created_at: Mapped[datetime]
 
-    __table_args__ = (Index("ix_activity_organization", "organization_id", "id"), Index("ix_activity_object", "object_id", "id"))
+    __table_args__ = (
+        Index("ix_activity_organization", "organization_id", "id"),
+        Index("ix_activity_object", "object_id", "id"),
+    )

@@ -37,8 +37,16 @@ def record(
     """Appends one row in the caller's transaction. `on` is (object type, id, name)."""
     object_type, object_id, object_name = on
     row = Activity(
-        organization_id=organization_id, actor=by.name, verb=verb, object_type=object_type, object_id=object_id,
-        object_name=object_name, message=message, detail=detail or {}, address=by.address, created_at=now,
+        organization_id=organization_id,
+        actor=by.name,
+        verb=verb,
+        object_type=object_type,
+        object_id=object_id,
+        object_name=object_name,
+        message=message,
+        detail=detail or {},
+        address=by.address,
+        created_at=now,
     )
     session.add(row)
     return row

@@ -1,0 +1,71 @@
+"""Sign-in attempts, limited per account and per client address.
+
+An attempt is written down as a failure before the password is looked at and struck out when it was right, so that a
+hundred guesses sent at once are a hundred counted guesses.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from skypanel.accounts.models import LoginFailure
+from skypanel.db import Session
+from skypanel.errors import TooMany
+
+WINDOW = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class LoginAttempt:
+    email_subject: str
+    ids: tuple[str, ...]
+
+
+def begin_attempt(session: Session, *, email: str, address: str | None, limit: int, now: datetime) -> LoginAttempt:
+    """Counts the attempt against the account (whether it exists or not) and the address.
+    Raises TooMany, with the time until the oldest counted failure is forgotten; a refused attempt is not counted."""
+    subjects = [f"email:{email[:254]}"] + ([f"address:{address}"] if address else [])
+    for subject in sorted(subjects):
+        _one_at_a_time(session, subject)
+        _check(session, subject, limit, now)
+    rows = [LoginFailure(subject=subject, at=now) for subject in subjects]
+    session.add_all(rows)
+    session.execute(sa.delete(LoginFailure).where(LoginFailure.at <= now - WINDOW))
+    session.flush()
+    return LoginAttempt(subjects[0], tuple(row.id for row in rows))
+
+
+def attempt_succeeded(session: Session, attempt: LoginAttempt) -> None:
+    """The account's failures are forgotten, and this attempt at the address; other failures of the address stay."""
+    session.execute(
+        sa.delete(LoginFailure).where(
+            sa.or_(LoginFailure.subject == attempt.email_subject, LoginFailure.id.in_(attempt.ids))
+        )
+    )
+
+
+def _check(session: Session, subject: str, limit: int, now: datetime) -> None:
+    newest = session.scalars(
+        sa.select(LoginFailure.at)
+        .where(LoginFailure.subject == subject, LoginFailure.at > now - WINDOW)
+        .order_by(LoginFailure.at.desc())
+        .limit(limit)
+    ).all()
+    if len(newest) >= limit:
+        wait = max(1, math.ceil((newest[-1] + WINDOW - now).total_seconds()))
+        minutes = math.ceil(wait / 60)
+        raise TooMany(
+            f"Too many failed sign-ins. Try again in {minutes} minute{'s' if minutes > 1 else ''}.",
+            retry_after_s=wait,
+            code="too_many_logins",
+        )
+
+
+def _one_at_a_time(session: Session, subject: str) -> None:
+    # SQLite's writers are one at a time anyway.
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(subject, 0))))
