@@ -168,6 +168,10 @@ class Runtime(RunsOneOff, Protocol):
         """Established TCP connections into it from the router's side."""
         ...
 
+    def listening(self, container_id: str) -> Sequence[str]:
+        """`address:port` of every TCP socket that listens inside: what a failure report compares with PORT."""
+        ...
+
     def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         """The last lines it printed, for failure reports; also after `remove` while the log file exists."""
         ...

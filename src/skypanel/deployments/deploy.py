@@ -1,0 +1,72 @@
+"""One deploy on one screen.
+
+    fetch    the commit is pinned in the app's mirror
+    build    sandboxed buildpacks make a slug                          undo: the builder leaves nothing behind
+    release  the `release:` command, once, with new code and variables
+    start    new replicas of every process type beside the old ones    undo: remove them
+    check    each is healthy, asked directly
+    switch   the route points to the new ones only, asked through it   undo: back to the old ones
+    finish   running; the older version superseded
+    drain    the old replicas finish their open requests and stop (a job of its own)
+
+A rollback has its slug already and skips fetch, build and release; an environment change likewise. Every step is
+recorded by the job engine: a worker that dies is followed by one that goes on at the first unrecorded step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skypanel.deployments.build import build_slug, fetch_commit
+from skypanel.deployments.errors import DeployFailed
+from skypanel.deployments.fail import fail, was_failing
+from skypanel.deployments.finish import finish
+from skypanel.deployments.models import Deployment, Kind
+from skypanel.deployments.platform import DeploymentLog, Platform
+from skypanel.deployments.release import Release, prepare_release, run_release_command
+from skypanel.deployments.rollout import check, choose_replicas, start, switch
+from skypanel.deployments.stages import stage
+from skypanel.jobs import Cancelled, JobContext
+
+
+def deploy(ctx: JobContext, platform: Platform, *, deployment_id: str) -> None:
+    with platform.database.reading() as session:
+        deployment = session.get_one(Deployment, deployment_id)
+    if deployment.finished_at is not None:
+        return
+    log = platform.open_log(app_id=deployment.app_id, deployment_id=deployment.id, secrets=())
+    try:
+        if (earlier := was_failing(deployment)) is not None:
+            fail(ctx, platform, deployment, earlier, log)
+            return
+        try:
+            _recipe(ctx, platform, deployment, log)
+        except DeployFailed as reason:
+            fail(ctx, platform, deployment, reason, log)
+        except Cancelled:
+            fail(ctx, platform, deployment, DeployFailed("cancelled", "Cancelled before it served."), log)
+            raise
+    finally:
+        log.close()
+
+
+def _recipe(ctx: JobContext, platform: Platform, deployment: Deployment, log: DeploymentLog) -> None:
+    def step(name: str, do: Callable[[], object]) -> None:
+        with stage(platform, deployment.id, name):
+            ctx.step(name, do)
+
+    if deployment.kind == Kind.DEPLOY:
+        step("fetch", lambda: fetch_commit(ctx, platform, deployment.id, log))
+        step("build", lambda: build_slug(ctx, platform, deployment.id, log))
+    ctx.tx_step("prepare", lambda session: prepare_release(session, platform, deployment.id))
+    release = Release.load(platform, deployment.id)
+    if deployment.kind == Kind.DEPLOY and "release" in release.process_types:
+        step("release", lambda: run_release_command(ctx, platform, release, log))
+    # Chosen once and recorded before anything starts: whoever takes over knows every name that may exist.
+    ctx.tx_step("choose", lambda session: choose_replicas(session, platform, release))
+    step("start", lambda: start(ctx, platform, release, log))
+    step("check", lambda: check(ctx, platform, release, log))
+    ctx.check_cancelled()
+    step("switch", lambda: switch(platform, release, log))
+    ctx.tx_step("finish", lambda session: finish(session, platform, deployment.id))
+    log(f"       Version {deployment.version} is live.")

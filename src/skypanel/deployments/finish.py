@@ -1,0 +1,69 @@
+"""The end of a deployment that serves: states, lineage, activity; the old replicas are left to drain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from skypanel.activity.record import PLATFORM_ACTOR, record
+from skypanel.apps.models import App, AppStatus
+from skypanel.db import Session
+from skypanel.deployments.drain import retire
+from skypanel.deployments.models import Deployment, DeploymentStatus, Kind, Replica, ReplicaState
+from skypanel.deployments.platform import Platform
+from skypanel.deployments.replicas import alive
+from skypanel.deployments.stages import begin_stage, end_stage, move
+from skypanel.jobs import enqueue
+
+
+def finish(session: Session, platform: Platform, deployment_id: str) -> None:
+    """Runs exactly once, in one transaction with its own record."""
+    now = platform.clock.now()
+    deployment = session.get_one(Deployment, deployment_id)
+    app = session.get_one(App, deployment.app_id)
+    _supersede_older(session, deployment, now)
+    move(deployment, DeploymentStatus.RUNNING)
+    deployment.finished_at = now
+    deployment.duration_ms = int((now - deployment.created_at).total_seconds() * 1000)
+    app.current_deployment_id, app.current_version = deployment.id, deployment.version
+    app.status, app.status_reason = AppStatus.RUNNING, None
+    old = [replica for replica in alive(session, app.id) if replica.deployment_id != deployment.id]
+    if deployment.kind == Kind.ROLLBACK:
+        deployment.replicas_restored = healthy_of(session, deployment.id)
+    begin_stage(session, deployment, "drain", now)
+    deployment.stage = None if not old else "drain"
+    if not old:
+        end_stage(session, deployment.id, "drain", "done", now)
+    retire(session, platform, old, deployment_id=deployment.id)
+    record(
+        session,
+        organization_id=app.organization_id,
+        by=PLATFORM_ACTOR,
+        verb="deployment.running",
+        on=("app", app.id, app.slug),
+        message=f"version {deployment.version} of {app.slug} is live",
+        now=now,
+        detail={"version": deployment.version, "kind": deployment.kind, "duration_ms": deployment.duration_ms},
+    )
+    enqueue(
+        session, kind="app.retention", queue="upkeep", key=f"retention:{app.id}", dedup=app.id, args={"app_id": app.id}
+    )
+
+
+def healthy_of(session: Session, deployment_id: str) -> int:
+    query = sa.select(sa.func.count()).where(
+        Replica.deployment_id == deployment_id, Replica.state == ReplicaState.HEALTHY
+    )
+    return session.scalar(query.select_from(Replica)) or 0
+
+
+def _supersede_older(session: Session, deployment: Deployment, now: datetime) -> None:
+    query = sa.select(Deployment).where(
+        Deployment.app_id == deployment.app_id, Deployment.status == DeploymentStatus.RUNNING
+    )
+    for older in session.scalars(query):
+        move(older, DeploymentStatus.SUPERSEDED)
+        older.stage = None
+        if older.finished_at is None:
+            older.finished_at = now

@@ -1,0 +1,162 @@
+"""Brings one app from what is there to what is wanted: after a crash, a reboot, a failed health check, or a change
+made by hand. Runs under the app's key, so never beside a deploy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from skypanel.apps.models import App, AppStatus, Wanted
+from skypanel.db import Session
+from skypanel.deployments.backoff import bury, due
+from skypanel.deployments.drain import retire
+from skypanel.deployments.errors import DeployFailed
+from skypanel.deployments.health import Verdict, ask, running, why_dead
+from skypanel.deployments.models import Deployment, Replica, ReplicaState
+from skypanel.deployments.plan import Slot, formation_of
+from skypanel.deployments.platform import Platform
+from skypanel.deployments.release import Release
+from skypanel.deployments.replicas import alive, backends
+from skypanel.deployments.retention import UNDER_WAY
+from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, planned, start_one
+from skypanel.deployments.route import put_route, route_of
+from skypanel.jobs import JobContext
+
+
+def mend(ctx: JobContext, platform: Platform, *, app_id: str) -> None:
+    with platform.database.reading() as session:
+        app = session.get_one(App, app_id)
+    if app.deleted_at is not None:
+        return
+    if app.wanted != Wanted.RUNNING or app.current_deployment_id is None:
+        _end_all(platform, app)
+        return
+    release = Release.load(platform, app.current_deployment_id)
+    _bury_dead(platform, release)
+    _start_missing(ctx, platform, release)
+    _route_to_healthy(platform, release)
+    _retire_rest(platform, release)
+
+
+def own(session: Session, app: App) -> list[Replica]:
+    """Replicas that are nobody else's business: those of a deployment still under way belong to its job."""
+    under_way = sa.select(Deployment.id).where(Deployment.app_id == app.id, Deployment.status.in_(UNDER_WAY))
+    busy = set(session.scalars(under_way))
+    return [replica for replica in alive(session, app.id) if replica.deployment_id not in busy]
+
+
+def _end_all(platform: Platform, app: App) -> None:
+    if app.wanted != Wanted.RUNNING:
+        put_route(platform, app, ())
+    with platform.database.transaction() as session:
+        retire(session, platform, own(session, app))
+
+
+def _bury_dead(platform: Platform, release: Release) -> None:
+    """Replicas whose container ended are gone from that very moment; each gets a successor in back-off."""
+    with platform.database.reading() as session:
+        candidates = [r for r in own(session, release.app) if r.state != ReplicaState.BACKOFF]
+    for replica in candidates:
+        container = platform.runtime.get(replica.id)
+        if running(container):
+            continue
+        bury(platform, release, replica, container, why_dead(container, release.app))
+
+
+def _start_missing(ctx: JobContext, platform: Platform, release: Release) -> None:
+    with platform.database.transaction() as session:
+        formation = formation_of(release.process_types, release.app.formation)
+        due(session, release, formation, platform.clock.now())
+        waiting = (r for r in own(session, release.app) if r.state == ReplicaState.BACKOFF)
+        # A slot whose replica waits in back-off is not missing.
+        choose_replicas(session, platform, release, skip=frozenset(Slot(r.process_type, r.position) for r in waiting))
+    with platform.database.reading() as session:
+        fresh = [
+            r
+            for r in own(session, release.app)
+            if r.state == ReplicaState.STARTING and r.deployment_id == release.deployment.id
+        ]
+    started: list[Replica] = []
+    for replica in fresh:
+        try:
+            if not running(platform.runtime.get(replica.id)):
+                start_one(platform, release, replica)
+            started.append(replica)
+        except DeployFailed as error:
+            bury(platform, release, replica, None, error.reason)
+    _wait(ctx, platform, release, started)
+
+
+def _wait(ctx: JobContext, platform: Platform, release: Release, waiting: list[Replica]) -> None:
+    began = time.monotonic()
+    pause = 0.02
+    while waiting and not ctx.cancelled():
+        late = time.monotonic() - began > platform.rules.health_deadline_s
+        left = []
+        for replica in waiting:
+            verdict = _verdict(platform, release, replica, began)
+            container = platform.runtime.get(replica.id)
+            if verdict.healthy:
+                _healthy(platform, replica)
+            elif not running(container):
+                bury(platform, release, replica, container, why_dead(container, release.app))
+            elif late:
+                bury(platform, release, replica, container, f"it did not become healthy: {verdict.reason}")
+            else:
+                left.append(replica)
+        waiting = left
+        if waiting:
+            time.sleep(pause)
+            pause = min(0.5, pause * 1.4)
+
+
+def _verdict(platform: Platform, release: Release, replica: Replica, began: float) -> Verdict:
+    if replica.process_type == "web":
+        return ask(release.app, replica, host=platform.app_host(release.app.slug))
+    lives = running(platform.runtime.get(replica.id)) and time.monotonic() - began >= WORKER_SETTLES_S
+    return Verdict(lives, "it has just started")
+
+
+def _healthy(platform: Platform, replica: Replica) -> None:
+    with platform.database.transaction() as session:
+        session.get_one(Replica, replica.id).state = ReplicaState.HEALTHY
+
+
+def _route_to_healthy(platform: Platform, release: Release) -> None:
+    with platform.database.transaction() as session:
+        app = session.get_one(App, release.app.id)
+        replicas = [r for r in own(session, app) if r.deployment_id == release.deployment.id]
+        _set_status(app, release, replicas)
+        targets = backends(session, app.id)
+        keep = set(planned(session, release).keep)
+        good = {(r.address, r.port) for r in replicas if r.id in keep and r.state == ReplicaState.HEALTHY}
+        targets = tuple(b for b in targets if (b.address, b.port) in good) or targets
+    route = route_of(platform, app, targets)
+    if platform.router.routes().get(app.id) != platform.router.fingerprint(route):
+        platform.router.put(route)
+        platform.router.confirm(route, timeout_s=10)
+
+
+def _set_status(app: App, release: Release, replicas: Sequence[Replica]) -> None:
+    key = "web" if "web" in release.process_types else None
+    relevant = [r for r in replicas if key is None or r.process_type == key]
+    if not relevant or any(r.state in (ReplicaState.HEALTHY, ReplicaState.UNHEALTHY) for r in relevant):
+        if app.status in (AppStatus.CRASHED, AppStatus.RUNNING, AppStatus.DEPLOYING, AppStatus.STOPPED):
+            app.status, app.status_reason = AppStatus.RUNNING, None
+        return
+    worst = max(relevant, key=lambda r: r.restarts)
+    app.status = AppStatus.CRASHED
+    app.status_reason = f"{worst.process_type}.{worst.position} keeps dying: {worst.last_failure}"
+
+
+def _retire_rest(platform: Platform, release: Release) -> None:
+    with platform.database.transaction() as session:
+        leaving = set(planned(session, release).retire)
+        rest = [
+            r
+            for r in own(session, release.app)
+            if r.id in leaving and not (r.state == ReplicaState.BACKOFF and r.deployment_id == release.deployment.id)
+        ]
+        retire(session, platform, rest)

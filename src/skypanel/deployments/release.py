@@ -1,0 +1,123 @@
+"""A release: slug and variables together, and how its containers are made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from skypanel.apps.env import read_snapshot, snapshot
+from skypanel.apps.models import App
+from skypanel.builds.launch import launch
+from skypanel.builds.models import Slug
+from skypanel.db import Session
+from skypanel.deployments.errors import DeployFailed
+from skypanel.deployments.models import Deployment
+from skypanel.deployments.platform import DeploymentLog, Platform
+from skypanel.deployments.restore_env import restore_env
+from skypanel.drivers.runtime.port import ContainerKind, ContainerSpec, Limits, RunLimits, RuntimeFailed
+from skypanel.jobs import JobContext
+from skypanel.kit.ids import short
+from skypanel.kit.secret import Secret
+
+
+@dataclass(frozen=True)
+class Release:
+    """Loaded once per job; plain rows, no session behind them."""
+
+    app: App
+    deployment: Deployment
+    slug: Slug
+    layers: Sequence[Path]
+    variables: Mapping[str, str]
+
+    @property
+    def process_types(self) -> Mapping[str, str]:
+        return self.slug.process_types
+
+    @staticmethod
+    def load(platform: Platform, deployment_id: str) -> Release:
+        """Raises DeployFailed `slug_lost` when its files cannot be had any more."""
+        with platform.database.reading() as session:
+            deployment = session.get_one(Deployment, deployment_id)
+            app = session.get_one(App, deployment.app_id)
+            slug = session.get_one(Slug, deployment.slug_id)
+            variables = (
+                read_snapshot(session, platform.vault, deployment.env_snapshot_id) if deployment.env_snapshot_id else {}
+            )
+        try:
+            layers = platform.builder.ensure(app.id, app.uid, slug.digest, slug.layers)
+        except OSError as error:
+            raise DeployFailed("slug_lost", "The slug's files cannot be read; deploy this commit again.") from error
+        return Release(app, deployment, slug, layers, variables)
+
+    def spec(self, container_id: str, kind: ContainerKind, name: str, command: str) -> ContainerSpec:
+        """The container of one process of this release. The app's own variables win over the buildpack's defaults;
+        the system's win over both."""
+        process_type = name.split(".")[0]
+        environment: dict[str, str | Secret] = dict(self.slug.config_vars)
+        environment.update({key: Secret(value) for key, value in self.variables.items()})
+        environment.update(
+            DYNO=name,
+            PS=process_type,
+            SKYPANEL_APP=self.app.slug,
+            SKYPANEL_RELEASE=f"v{self.deployment.version}",
+            SOURCE_VERSION=self.deployment.commit or "",
+        )
+        return ContainerSpec(
+            id=container_id,
+            kind=kind,
+            app_id=self.app.id,
+            organization_id=self.app.organization_id,
+            name=name,
+            command=launch(command),
+            env=environment,
+            uid=self.app.uid,
+            limits=Limits(self.app.cpu_millis, self.app.memory_mb, self.app.disk_mb),
+            layers=self.layers,
+            toolchains=[Path(prefix) for prefix in self.slug.toolchains],
+            port=kind == ContainerKind.REPLICA and process_type == "web",
+        )
+
+
+def prepare_release(session: Session, platform: Platform, deployment_id: str) -> None:
+    """Fixes the variables of this release: today's, or those of the version a rollback restores."""
+    deployment = session.get_one(Deployment, deployment_id)
+    app = session.get_one(App, deployment.app_id)
+    now = platform.clock.now()
+    if deployment.restore_env and deployment.env_snapshot_id is not None:
+        restore_env(session, platform.vault, app=app, snapshot_id=deployment.env_snapshot_id, now=now)
+    deployment.env_snapshot_id = snapshot(session, app=app, vault=platform.vault, now=now).id
+
+
+def run_release_command(ctx: JobContext, platform: Platform, release: Release, log: DeploymentLog) -> None:
+    """`release:` once, before any traffic moves. Raises DeployFailed `release_failed`."""
+    command = release.process_types["release"]
+    log(f"-----> Running the release command: {command}")
+    spec = release.spec(f"release-{short(release.deployment.id)}", ContainerKind.RELEASE, "release.1", command)
+    limits = RunLimits(platform.rules.release_command_timeout_s, platform.rules.output_bytes)
+    try:
+        exit_ = platform.runtime.run(
+            spec,
+            limits=limits,
+            on_output=lambda line: log(line.decode(errors="replace").rstrip("\n")),
+            cancelled=ctx.cancelled,
+        )
+    except RuntimeFailed as error:
+        raise DeployFailed("release_failed", f"The release command could not be started: {error}") from error
+    if exit_.cancelled:
+        ctx.check_cancelled()
+    if exit_.timed_out:
+        raise DeployFailed(
+            "release_timeout",
+            f"The release command ran longer than {limits.time_s:.0f} s and was ended; make it shorter.",
+        )
+    if exit_.oom_killed:
+        raise DeployFailed(
+            "release_memory",
+            f"The release command needed more than the plan's {release.app.memory_mb} MB; choose a larger plan.",
+        )
+    if exit_.code != 0:
+        raise DeployFailed(
+            "release_failed", f"The release command exited with {exit_.code}; its output is in the deployment's log."
+        )

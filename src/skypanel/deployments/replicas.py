@@ -1,0 +1,91 @@
+"""Rows of replicas: made, moved and read in one place."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from skypanel.apps.models import App
+from skypanel.db import Session
+from skypanel.deployments.models import Deployment, Replica, ReplicaState
+from skypanel.deployments.plan import Actual, Slot
+from skypanel.drivers.router.port import Backend
+from skypanel.kit.ids import short
+
+SERVING = (ReplicaState.STARTING, ReplicaState.HEALTHY, ReplicaState.UNHEALTHY)
+
+
+def alive(session: Session, app_id: str) -> Sequence[Replica]:
+    """Replicas of the app that are neither gone nor draining."""
+    query = sa.select(Replica).where(
+        Replica.app_id == app_id, Replica.state.not_in((ReplicaState.GONE, ReplicaState.DRAINING))
+    )
+    return list(session.scalars(query.order_by(Replica.id)))
+
+
+def as_actual(replica: Replica) -> Actual:
+    return Actual(
+        id=replica.id,
+        deployment_id=replica.deployment_id,
+        generation=replica.generation,
+        slot=Slot(replica.process_type, replica.position),
+        usable=replica.state in (ReplicaState.STARTING, ReplicaState.HEALTHY),
+    )
+
+
+def container_id(app: App, deployment: Deployment, slot: Slot) -> str:
+    """Unique, and readable by an operator: app, version, process type, position, random tail."""
+    process_type = re.sub(r"[^a-z0-9]", "-", slot.process_type.lower())[:16].strip("-") or "p"
+    return f"{short(app.id)}-v{deployment.version}-{process_type}-{slot.position}-{secrets.token_hex(3)}"
+
+
+def new_replica(
+    session: Session, *, app: App, deployment: Deployment, generation: int, slot: Slot, node: str, now: datetime
+) -> Replica:
+    replica = Replica(
+        id=container_id(app, deployment, slot),
+        app_id=app.id,
+        organization_id=app.organization_id,
+        deployment_id=deployment.id,
+        generation=generation,
+        process_type=slot.process_type,
+        position=slot.position,
+        state=ReplicaState.STARTING,
+        node=node,
+        restarts=0,
+        failures=0,
+        plan_slug=app.plan_slug,
+        price_per_hour_micro=app.price_per_hour_micro,
+        created_at=now,
+    )
+    session.add(replica)
+    return replica
+
+
+def gone(replica: Replica, *, at: datetime, failure: str | None = None) -> None:
+    """Its end, once: the moment is what metering reads."""
+    if replica.state == ReplicaState.GONE:
+        return
+    replica.state = ReplicaState.GONE
+    if replica.started_at is not None:
+        replica.stopped_at = max(at, replica.started_at)
+    if failure is not None:
+        replica.last_failure = failure
+
+
+def backends(session: Session, app_id: str) -> tuple[Backend, ...]:
+    """Addresses of the web replicas that may get requests: healthy ones, and those that fail but are not given up."""
+    query = sa.select(Replica).where(
+        Replica.app_id == app_id,
+        Replica.process_type == "web",
+        Replica.state.in_((ReplicaState.HEALTHY, ReplicaState.UNHEALTHY)),
+    )
+    return tuple(
+        sorted(
+            Backend(r.address, r.port) for r in session.scalars(query) if r.address is not None and r.port is not None
+        )
+    )

@@ -1,0 +1,75 @@
+"""Recording where a deployment is. The only writer of `Deployment.status`, by the table of allowed moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from skypanel.apps.models import App, AppStatus
+from skypanel.db import Session
+from skypanel.deployments.models import MOVES, Deployment, DeploymentStage, DeploymentStatus
+from skypanel.deployments.platform import Platform
+
+STAGES = ("fetch", "build", "release", "start", "check", "switch", "drain")
+_STATUS_OF_STAGE = {"fetch": DeploymentStatus.BUILDING, "build": DeploymentStatus.BUILDING}
+
+
+def move(deployment: Deployment, status: DeploymentStatus) -> None:
+    """Raises ValueError for a move that is not in the table."""
+    if deployment.status == status:
+        return
+    if status not in MOVES[deployment.status]:
+        raise ValueError(f"a deployment cannot go from {deployment.status} to {status}")
+    deployment.status = status
+
+
+def begin_stage(session: Session, deployment: Deployment, name: str, now: datetime) -> None:
+    """Idempotent: a stage taken up again by another worker keeps the moment it began."""
+    deployment.stage = name
+    if deployment.status in (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING):
+        move(deployment, _STATUS_OF_STAGE.get(name, DeploymentStatus.DEPLOYING))
+    if deployment.started_at is None:
+        deployment.started_at = now
+    stage = session.get(DeploymentStage, (deployment.id, name))
+    if stage is None:
+        session.add(
+            DeploymentStage(
+                deployment_id=deployment.id, name=name, position=STAGES.index(name), status="running", started_at=now
+            )
+        )
+    else:
+        stage.status, stage.finished_at = "running", None
+
+
+def end_stage(session: Session, deployment_id: str, name: str, status: str, now: datetime) -> None:
+    stage = session.get(DeploymentStage, (deployment_id, name))
+    if stage is not None and stage.finished_at is None:
+        stage.status, stage.finished_at = status, now
+
+
+@contextmanager
+def stage(platform: Platform, deployment_id: str, name: str) -> Iterator[None]:
+    """Records that the stage runs and how it ended; the app shows it while nothing else serves."""
+    with platform.database.transaction() as session:
+        deployment = session.get_one(Deployment, deployment_id)
+        begin_stage(session, deployment, name, platform.clock.now())
+        app = session.get_one(App, deployment.app_id)
+        if app.status != AppStatus.RUNNING and app.deleted_at is None:
+            building = deployment.status == DeploymentStatus.BUILDING
+            app.status = AppStatus.BUILDING if building else AppStatus.DEPLOYING
+            app.status_reason = None
+    outcome = "failed"
+    try:
+        yield
+        outcome = "done"
+    finally:
+        with platform.database.transaction() as session:
+            end_stage(session, deployment_id, name, outcome, platform.clock.now())
+
+
+def change(platform: Platform, deployment_id: str, edit: Callable[[Session, Deployment, App], None]) -> None:
+    """One transaction on a deployment and its app."""
+    with platform.database.transaction() as session:
+        deployment = session.get_one(Deployment, deployment_id)
+        edit(session, deployment, session.get_one(App, deployment.app_id))
