@@ -52,7 +52,7 @@ class Source(Protocol):
         self, url: str, *, branch: str, mirror: str, uid: int, credentials: Credentials | None = None,
         commit: str | None = None, log: Callable[[str], None], cancelled: Callable[[], bool],
     ) -> Commit:
-        """Updates the mirror of that name (one per application) and pins the commit: the branch's newest, or `commit`."""
+        """Updates the mirror of that name (one per application), pins the branch's newest commit, or `commit`."""
         ...
 
     def tree(self, mirror: str, commit: str) -> Sequence[TreeEntry]:

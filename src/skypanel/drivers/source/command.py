@@ -1,0 +1,176 @@
+"""One git process: nothing of the machine's configuration, one transport, one address, limits; can be cancelled."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from skypanel.drivers.source.port import Credentials, FetchFailed
+from skypanel.drivers.source.urls import GitUrl
+from skypanel.kit.secret import Secret
+
+ALWAYS = {
+    "protocol.allow": "never",
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "credential.helper": "",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "fetch.unpackLimit": "1",
+    "http.followRedirects": "false",
+    "submodule.recurse": "false",
+    "safe.directory": "*",  # the mirror is ours by construction; git runs as its owner
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    stdout: bytes
+    stderr: str
+    timed_out: bool = False
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class GitProcess:
+    """How git is run in one mirror: as its owner, from inside of it, wherever the data directory is."""
+
+    mirror: Path
+    uid: int
+    passthrough: Mapping[str, str] = field(default_factory=dict)  # certificates, proxies
+    max_bytes: int = 2_000_000_000
+
+    def environment(self, config: Mapping[str, str | Secret]) -> dict[str, str]:
+        env = {
+            **self.passthrough,
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "HOME": "/nonexistent",
+            "LC_ALL": "C",
+            "GIT_DIR": ".",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "/bin/false",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+        }
+        for index, (key, value) in enumerate({**ALWAYS, **config}.items()):
+            env[f"GIT_CONFIG_KEY_{index}"] = key
+            env[f"GIT_CONFIG_VALUE_{index}"] = value.reveal() if isinstance(value, Secret) else value
+        env["GIT_CONFIG_COUNT"] = str(len({**ALWAYS, **config}))
+        return env
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        *,
+        config: Mapping[str, str | Secret] | None = None,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        limited: bool = False,
+    ) -> subprocess.Popen[bytes]:
+        if not prefix and os.geteuid() == 0 and not reachable(self.mirror):
+            prefix = enter(self.uid, known=False)
+        drop = os.geteuid() == 0 and not prefix  # a prefix drops by itself, after what it needs root for
+        # A pack that grows beyond the limit ends the process that writes it.
+        size = ["prlimit", f"--fsize={self.max_bytes}:{self.max_bytes}"] if limited and shutil.which("prlimit") else []
+        command = [*prefix, *size, "git", *arguments]
+        try:
+            return subprocess.Popen(  # noqa: S603 - an argument list made of validated values
+                command,
+                cwd=self.mirror,
+                env={**self.environment(config or {}), **(env or {})},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                user=self.uid if drop else None,
+                group=self.uid if drop else None,
+                extra_groups=[] if drop else None,
+            )
+        except FileNotFoundError as error:
+            raise FetchFailed("git_failed", "git is not installed on the platform's machine: install it.") from error
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        config: Mapping[str, str | Secret] | None = None,
+        env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        stdin: bytes = b"",
+        timeout_s: float = 60,
+        cancelled: Callable[[], bool] | None = None,
+        limited: bool = False,
+    ) -> Outcome:
+        """Runs it to its end, or kills the whole session when the time is over or `cancelled` says so."""
+        process = self.start(arguments, config=config, env=env, prefix=prefix, limited=limited)
+        deadline = time.monotonic() + timeout_s
+        data: bytes | None = stdin
+        while True:
+            try:
+                out, err = process.communicate(data, timeout=0.25)
+                return Outcome(process.returncode, out, err.decode(errors="replace"))
+            except subprocess.TimeoutExpired:
+                data = None
+                stopped = cancelled is not None and cancelled()
+                if not stopped and time.monotonic() < deadline:
+                    continue
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            return Outcome(-9, out, err.decode(errors="replace"), timed_out=not stopped, cancelled=stopped)
+
+
+def transport_config(url: GitUrl, address: str, credentials: Credentials | None) -> dict[str, str | Secret]:
+    """What git is told for one URL: its transport alone is allowed, the checked address alone is connected to."""
+    config: dict[str, str | Secret] = {f"protocol.{url.scheme}.allow": "always"}
+    if url.scheme == "ssh":
+        return config
+    shown = f"[{address}]" if ":" in address else address
+    config["http.curloptResolve"] = f"{url.host}:{url.port}:{shown}"
+    config["http.lowSpeedLimit"], config["http.lowSpeedTime"] = "1000", "30"
+    username, password = url.username, url.password
+    if password is None and username and credentials is None:
+        password = Secret("")  # https://TOKEN@host/path
+    if password is None and credentials is not None and credentials.token is not None:
+        username, password = credentials.username or username or "oauth2", credentials.token
+    if password is not None:
+        pair = base64.b64encode(f"{username or ''}:{password.reveal()}".encode()).decode()
+        config[f"http.{url.origin}/.extraHeader"] = Secret(f"Authorization: Basic {pair}")
+    return config
+
+
+def ssh_environment(url: GitUrl, address: str, *, key: str | None) -> dict[str, str]:
+    """ssh reads no configuration but this: the checked address, the host key under the host's own name, first seen
+    and then kept. Paths are relative to the mirror, where git runs. Every part has been validated: nothing to quote."""
+    options = ["-F none", f"-o HostName={address}", f"-o HostKeyAlias={url.host}"]
+    settings = (
+        "BatchMode=yes", "CheckHostIP=no", "StrictHostKeyChecking=accept-new",
+        "UserKnownHostsFile=skypanel-known-hosts",
+        "GlobalKnownHostsFile=/etc/ssh/ssh_known_hosts", "ConnectTimeout=15", "ServerAliveInterval=15",
+        "IdentitiesOnly=yes", "IdentityAgent=none", "PermitLocalCommand=no", "ClearAllForwardings=yes",
+    )  # fmt: skip
+    options += [f"-o {setting}" for setting in settings]
+    options.append(f"-i {key}" if key else "-o IdentityFile=none")
+    return {"GIT_SSH_COMMAND": f"ssh {' '.join(options)}", "GIT_SSH_VARIANT": "ssh"}
+
+
+def reachable(path: Path) -> bool:
+    """Whether a user without any rights of his own can come to it: every directory above lets others pass."""
+    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
+
+
+def enter(uid: int, *, known: bool) -> list[str]:
+    """Runs a command as `uid` inside the mirror, bound to a place that he can reach, in a mount namespace that lasts as
+    long as the command. `known`: he gets an entry in passwd, without which ssh refuses to run."""
+    passwd = "mount --bind skypanel-passwd /etc/passwd && " if known else ""
+    script = f'{passwd}mount --bind . /mnt && cd /mnt && exec setpriv --reuid "$0" --regid "$0" --clear-groups -- "$@"'
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script, str(uid)]

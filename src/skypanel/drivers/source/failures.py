@@ -1,0 +1,55 @@
+"""What git says, as one sentence that says what to do."""
+
+from __future__ import annotations
+
+import re
+
+from skypanel.drivers.source.command import Outcome
+from skypanel.drivers.source.port import FetchFailed
+
+_AUTH = (
+    "could not read Username", "Authentication failed", "terminal prompts disabled", "error: 401", "error: 403",
+    "Permission denied (publickey", "Repository not found", "error: 404", "not found", "Host key verification failed",
+    "HTTP Basic: Access denied",
+)  # fmt: skip
+_UNREACHABLE = (
+    "Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out", "Operation timed out",
+    "Connection reset", "SSL", "certificate", "Empty reply", "No route to host", "Network is unreachable",
+    "Operation too slow", "error: 5",
+)  # fmt: skip
+_REDIRECT = re.compile(r"error: 30[1278]|redirect")
+
+
+def explain(outcome: Outcome, *, url: str, max_bytes: int) -> FetchFailed:
+    """`url`: without credentials."""
+    text = outcome.stderr
+    if outcome.cancelled:
+        return FetchFailed("git_cancelled", "Fetching was cancelled.")
+    if outcome.timed_out:
+        return FetchFailed(
+            "git_unreachable", f"{url} took too long to answer: check that the host is up and try again."
+        )
+    if "exceeds maximum" in text or "maxInputSize" in text or "signal 25" in text:
+        return FetchFailed(
+            "git_too_large", f"{url} is larger than {max_bytes // 1_000_000} MB: remove large files from it."
+        )
+    if _REDIRECT.search(text):
+        return FetchFailed(
+            "git_refused", f"{url} redirects elsewhere, which is not followed: use the repository's final URL."
+        )
+    if any(sign in text for sign in _AUTH):
+        return FetchFailed(
+            "git_auth", f"{url} was not found or needs credentials: check the URL, or add a Git token or deploy key."
+        )
+    if any(sign in text for sign in _UNREACHABLE):
+        return FetchFailed("git_unreachable", f"{url} cannot be reached ({_last(text)}): check the URL and try again.")
+    return FetchFailed("git_failed", f"Fetching {url} failed: {_last(text)}")
+
+
+def _last(text: str) -> str:
+    lines = [re.sub(r"^(fatal|error): ", "", line.strip()) for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "git gave no reason"
+
+
+def branch_missing(outcome: Outcome) -> bool:
+    return "couldn't find remote ref" in outcome.stderr.lower()

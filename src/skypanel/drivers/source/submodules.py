@@ -1,0 +1,92 @@
+"""Submodules of a checkout: fetched by us, every URL checked as the application's own is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skypanel.drivers.source.objects import safe_path
+from skypanel.drivers.source.port import Credentials, FetchFailed, TreeEntry
+from skypanel.drivers.source.urls import parse, resolve_relative
+
+if TYPE_CHECKING:
+    from skypanel.drivers.source.git import GitSource
+
+MAX_DEPTH = 4
+_LINE = re.compile(r"""^\s*(?:\[submodule\s+"(?P<name>[^"]*)"\]|(?P<key>path|url)\s*=\s*(?P<value>.*?))\s*$""")
+
+
+def parse_gitmodules(text: str) -> dict[str, str]:
+    """Path -> URL. Only the two keys that a checkout needs; nothing else in that file is obeyed."""
+    modules: dict[str, dict[str, str]] = {}
+    current: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        if match["name"] is not None:
+            current = modules.setdefault(match["name"], {})
+        else:
+            current[match["key"]] = match["value"].strip('"')
+    return {module["path"]: module["url"] for module in modules.values() if {"path", "url"} <= module.keys()}
+
+
+def checkout_all(
+    source: GitSource,
+    entries: Sequence[TreeEntry],
+    *,
+    mirror: str,
+    to: Path,
+    uid: int,
+    url: str,
+    credentials: Credentials | None,
+    log: Callable[[str], None],
+) -> None:
+    """Raises FetchFailed when a submodule is not declared, not allowed or cannot be fetched."""
+    depth = mirror.count("--")
+    if depth >= MAX_DEPTH:
+        raise FetchFailed("git_refused", f"Submodules are nested more than {MAX_DEPTH} deep: flatten them.")
+    declared: dict[str, str] = {}
+    for entry in entries:
+        if entry.path == ".gitmodules" and entry.mode in ("100644", "100755"):
+            declared = parse_gitmodules(source.read(mirror, entry).decode(errors="replace"))
+    for entry in (entry for entry in entries if entry.mode == "160000"):
+        if entry.path not in declared:
+            log(f"Warning: {entry.path} is a submodule without a URL in .gitmodules; it stays empty.")
+            continue
+        target = resolve_relative(url, declared[entry.path])
+        parsed, parent = parse(target), parse(url)
+        log(f"Submodule {entry.path} from {parsed.clean}")
+        same_host = parsed.host == parent.host
+        name = f"{mirror}--{hashlib.sha256(entry.path.encode()).hexdigest()[:12]}"
+        source.fetch(
+            target,
+            branch="",
+            mirror=name,
+            uid=uid,
+            credentials=credentials if same_host else None,
+            commit=entry.sha,
+            log=log,
+            cancelled=lambda: False,
+        )
+        directory = to / entry.path
+        _make_directory(to, entry.path, uid=uid)
+        source.checkout(name, entry.sha, to=directory, uid=uid, url=target, credentials=credentials, log=log)
+
+
+def _make_directory(root: Path, path: str, *, uid: int) -> None:
+    if not safe_path(path):
+        raise FetchFailed("git_refused", f"The submodule's path {path!r} is not allowed.")
+    current = root
+    for part in path.split("/"):
+        current = current / part
+        if current.is_symlink():
+            raise FetchFailed("git_refused", f"The submodule's path {path!r} leads through a link.")
+        if not current.exists():
+            current.mkdir()
+            if os.geteuid() == 0:
+                os.chown(current, uid, uid, follow_symlinks=False)
