@@ -5,16 +5,16 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from skypanel.apps.models import App
-from skypanel.apps.queries import list_plans
 from skypanel.apps.rules import refuse
 from skypanel.db import Session
 from skypanel.errors import Unavailable
 from skypanel.orgs.models import Plan
+from skypanel.orgs.plans import list_active_plans
 
 
 def choose_plan(session: Session, slug: str | None) -> Plan:
     """The named plan, or the operator's first one. Raises Invalid (`plan_unknown`) and names those there are."""
-    plans = list_plans(session)
+    plans = list_active_plans(session)
     if not plans:
         raise Unavailable("This platform has no plans yet; its operator has to add one.", code="no_plans")
     if slug is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import sqlalchemy as sa
 
 from skypanel.apps.models import App
@@ -9,7 +11,8 @@ from skypanel.db import Session
 from skypanel.errors import NotFound
 from skypanel.kit.paging import Page, decode_cursor, encode_cursor
 from skypanel.orgs.access import Viewer
-from skypanel.orgs.models import Plan
+
+_ID_OR_SLUG = re.compile(r"[a-z0-9-]{1,80}")
 
 
 def visible(viewer: Viewer) -> sa.Select[App]:
@@ -18,7 +21,10 @@ def visible(viewer: Viewer) -> sa.Select[App]:
 
 def get_app(session: Session, viewer: Viewer, id_or_slug: str) -> App:
     """Raises NotFound when there is none, or it is another organization's."""
-    app = session.scalars(visible(viewer).where(sa.or_(App.id == id_or_slug, App.slug == id_or_slug))).one_or_none()
+    app = None
+    if _ID_OR_SLUG.fullmatch(id_or_slug):  # anything else is none of ours, and databases differ in what they swallow
+        query = visible(viewer).where(sa.or_(App.id == id_or_slug, App.slug == id_or_slug))
+        app = session.scalars(query).one_or_none()
     if app is None:
         raise NotFound(f"There is no application {id_or_slug!r} in this organization.", code="app_not_found")
     return app
@@ -46,8 +52,3 @@ def lock_app(session: Session, app: App) -> None:
 def count_apps(session: Session, organization_id: str) -> int:
     query = sa.select(sa.func.count()).select_from(App)
     return session.scalars(query.where(App.organization_id == organization_id, App.deleted_at.is_(None))).one()
-
-
-def list_plans(session: Session) -> list[Plan]:
-    """Plans that can be chosen, cheapest first as the operator ordered them."""
-    return list(session.scalars(sa.select(Plan).where(Plan.retired_at.is_(None)).order_by(Plan.position, Plan.slug)))

@@ -14,6 +14,7 @@ from skypanel.apps.variables import check_changes, check_total
 from skypanel.apps.vault import Encrypts, Undecryptable
 from skypanel.db import Session
 from skypanel.errors import NotFound
+from skypanel.kit.slug import ENV_NAME
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def replace_variables(
 def delete_variable(session: Session, *, app: App, name: str, by: Actor, now: datetime) -> EnvChange:
     """Raises NotFound (`env_not_found`) when the application has no such variable."""
     lock_app(session, app)
-    row = session.get(EnvVar, (app.id, name))
+    row = session.get(EnvVar, (app.id, name)) if ENV_NAME.fullmatch(name) else None
     if row is None:
         raise NotFound("This application has no variable of that name.", code="env_not_found")
     session.delete(row)

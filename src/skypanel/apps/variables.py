@@ -10,6 +10,7 @@ from skypanel.kit.slug import ENV_NAME
 MAX_NAME = 255
 MAX_VALUE_BYTES = 64 * 1024
 MAX_TOTAL_BYTES = 256 * 1024
+MAX_VARIABLES = 1000
 
 RESERVED = frozenset({"PORT", "DYNO", "PS", "SOURCE_VERSION"})
 RESERVED_PREFIX = "SKYPANEL_"
@@ -51,7 +52,7 @@ def value_problem(value: str) -> str | None:
 
 
 def check_changes(changes: Mapping[str, str | None]) -> None:
-    """`None` removes a variable; reserved or malformed names may not even be removed. Raises Invalid with all errors."""
+    """`None` removes a variable; a reserved or malformed name may not even be removed. Raises Invalid with all."""
     errors = []
     for name, value in changes.items():
         problem = name_problem(name) or (value_problem(value) if value is not None else None)
@@ -63,6 +64,9 @@ def check_changes(changes: Mapping[str, str | None]) -> None:
 
 def check_total(variables: Mapping[str, str]) -> None:
     """Raises Invalid when names and values together are more than a process can be given."""
+    if len(variables) > MAX_VARIABLES:
+        message = f"An application has at most {MAX_VARIABLES} variables; these would be {len(variables)}."
+        raise Invalid(message, code="env_too_large")
     size = sum(len(name) + len(value.encode()) + 2 for name, value in variables.items())
     if size > MAX_TOTAL_BYTES:
         raise Invalid(

@@ -39,6 +39,7 @@ class Services:
     app_url: Callable[[str], str]  # subdomain -> the URL people see
     max_apps_per_org: int = 10
     max_deployments_per_hour: int = 0  # 0: no limit
+    single_organization: bool = False  # the runtime cannot keep tenants apart: only one organization may have apps
     currency: str = "USD"
     readiness: Callable[[], Mapping[str, str]] = field(default=everything_ready)  # part -> "ok" or what is wrong
     public_url: str = ""  # where the dashboard and the API answer, without a slash at the end
