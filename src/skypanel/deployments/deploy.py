@@ -25,8 +25,8 @@ from skypanel.deployments.models import Deployment, Kind
 from skypanel.deployments.platform import DeploymentLog, Platform
 from skypanel.deployments.release import Release, prepare_release, run_release_command
 from skypanel.deployments.rollout import check, choose_replicas, start, switch
-from skypanel.deployments.stages import stage
-from skypanel.jobs import Cancelled, JobContext
+from skypanel.deployments.stages import staged
+from skypanel.jobs import Cancelled, JobContext, Killed
 
 
 def deploy(ctx: JobContext, platform: Platform, *, deployment_id: str) -> None:
@@ -50,10 +50,28 @@ def deploy(ctx: JobContext, platform: Platform, *, deployment_id: str) -> None:
         log.close()
 
 
+def deploy_given_up(ctx: JobContext, platform: Platform, error: Exception) -> None:
+    """The job engine will not try again: something unforeseen, or workers that died each time. Ends it truthfully."""
+    with platform.database.reading() as session:
+        deployment = session.get_one(Deployment, ctx.args["deployment_id"])
+    if deployment.finished_at is not None:
+        return
+    log = platform.open_log(app_id=deployment.app_id, deployment_id=deployment.id, secrets=())
+    if isinstance(error, Killed):
+        why = DeployFailed(
+            "interrupted", "The platform was interrupted again and again during this deployment; try again."
+        )
+    else:
+        why = DeployFailed(
+            "internal", f"Something went wrong on the platform's side ({type(error).__name__}); try again."
+        )
+    fail(ctx, platform, deployment, why, log)
+    log.close()
+
+
 def _recipe(ctx: JobContext, platform: Platform, deployment: Deployment, log: DeploymentLog) -> None:
     def step(name: str, do: Callable[[], object]) -> None:
-        with stage(platform, deployment.id, name):
-            ctx.step(name, do)
+        ctx.step(name, lambda: staged(platform, deployment.id, name, do))
 
     if deployment.kind == Kind.DEPLOY:
         step("fetch", lambda: fetch_commit(ctx, platform, deployment.id, log))

@@ -8,7 +8,7 @@ from threading import BoundedSemaphore
 from typing import Protocol
 
 from skypanel.db import Database
-from skypanel.drivers.builder.port import BuildLimits, Builder
+from skypanel.drivers.builder.port import Builder, BuildLimits
 from skypanel.drivers.logstore.port import LogStore
 from skypanel.drivers.probe import Answer
 from skypanel.drivers.router.port import Router

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
 from skypanel.apps.models import App, AppStatus
 from skypanel.db import Session
 from skypanel.deployments.models import MOVES, Deployment, DeploymentStage, DeploymentStatus
 from skypanel.deployments.platform import Platform
 
+T = TypeVar("T")
 STAGES = ("fetch", "build", "release", "start", "check", "switch", "drain")
 _STATUS_OF_STAGE = {"fetch": DeploymentStatus.BUILDING, "build": DeploymentStatus.BUILDING}
 
@@ -48,8 +49,7 @@ def end_stage(session: Session, deployment_id: str, name: str, status: str, now:
         stage.status, stage.finished_at = status, now
 
 
-@contextmanager
-def stage(platform: Platform, deployment_id: str, name: str) -> Iterator[None]:
+def staged(platform: Platform, deployment_id: str, name: str, do: Callable[[], T]) -> T:
     """Records that the stage runs and how it ended; the app shows it while nothing else serves."""
     with platform.database.transaction() as session:
         deployment = session.get_one(Deployment, deployment_id)
@@ -61,8 +61,9 @@ def stage(platform: Platform, deployment_id: str, name: str) -> Iterator[None]:
             app.status_reason = None
     outcome = "failed"
     try:
-        yield
+        result = do()
         outcome = "done"
+        return result
     finally:
         with platform.database.transaction() as session:
             end_stage(session, deployment_id, name, outcome, platform.clock.now())

@@ -1,0 +1,1 @@
+"""The worker: the only process that is root. It runs jobs, watches containers, and reconciles."""

@@ -1,0 +1,62 @@
+"""Event -> job, in one visible table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from skypanel.deployments.delete import delete
+from skypanel.deployments.deploy import deploy, deploy_given_up
+from skypanel.deployments.drain import drain
+from skypanel.deployments.mend import mend
+from skypanel.deployments.operate import restart, scale, stop
+from skypanel.deployments.platform import Platform
+from skypanel.deployments.retention import retain
+from skypanel.deployments.run import close_run, run
+from skypanel.jobs import JobContext, JobKind
+from skypanel.worker.upkeep import Upkeep
+
+QUEUES = {"deploys": 8, "runs": 8, "drains": 64, "upkeep": 2}
+
+
+def handlers(platform: Platform, upkeep: Upkeep, *, after: Callable[[], None]) -> dict[str, JobKind]:
+    """`after` is called when a job that may have changed replicas has ended."""
+
+    def on(
+        platform_verb: Callable[..., None], *, given_up: Callable[[JobContext, Exception], None] | None = None
+    ) -> JobKind:
+        def handle(ctx: JobContext, **args: Any) -> None:
+            try:
+                platform_verb(ctx, platform, **args)
+            finally:
+                after()
+
+        return JobKind(handle, given_up)
+
+    return {
+        "deploy": on(deploy, given_up=lambda ctx, error: deploy_given_up(ctx, platform, error)),
+        "app.scale": on(scale),
+        "app.restart": on(restart),
+        "app.stop": on(stop),
+        "app.delete": on(delete),
+        "app.mend": on(mend),
+        "app.run": on(run, given_up=lambda ctx, error: _run_given_up(ctx, platform, error)),
+        "replica.drain": on(drain),
+        "app.retention": JobKind(partial(_second, retain, platform)),
+        "app.clear_build_cache": JobKind(lambda _ctx, *, app_id: platform.builder.clear_cache(app_id)),
+        "upkeep.jobs": JobKind(lambda _ctx: upkeep.prune_jobs()),
+        "upkeep.logs": JobKind(lambda _ctx: upkeep.retain_logs()),
+        "upkeep.accounts": JobKind(lambda _ctx: upkeep.forget_sessions()),
+    }
+
+
+def _second(verb: Callable[..., Any], platform: Platform, ctx: JobContext, **args: Any) -> Any:
+    return verb(ctx, platform, **args)
+
+
+def _run_given_up(ctx: JobContext, platform: Platform, error: Exception) -> None:
+    """A one-off command is never started twice: when its worker died it has failed, and says so."""
+    run_id = ctx.args["run_id"]
+    del error
+    close_run(platform, run_id, "failed", "The platform was restarted while it ran; start it again.")

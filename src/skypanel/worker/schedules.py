@@ -1,0 +1,11 @@
+"""What happens by the clock."""
+
+from __future__ import annotations
+
+from skypanel.jobs import Schedule
+
+SCHEDULES = (
+    Schedule("upkeep.jobs", "17 * * * *", "upkeep.jobs", "upkeep"),
+    Schedule("upkeep.logs", "*/10 * * * *", "upkeep.logs", "upkeep"),
+    Schedule("upkeep.accounts", "41 3 * * *", "upkeep.accounts", "upkeep"),
+)

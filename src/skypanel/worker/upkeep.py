@@ -1,0 +1,52 @@
+"""Retention of what nobody asks for any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from skypanel.accounts.models import LoginFailure, UserSession
+from skypanel.db import Database
+from skypanel.drivers.logstore.port import LogStore
+from skypanel.jobs import prune
+from skypanel.kit.clock import Clock
+
+JOBS_KEPT = timedelta(days=7)
+BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    database: Database
+    clock: Clock
+    logs: LogStore
+    log_retention_days: int
+    log_max_bytes_per_app: int
+    log_max_bytes: int
+
+    def prune_jobs(self) -> int:
+        total = 0
+        while True:
+            with self.database.transaction() as session:
+                count = prune(session, older_than=self.clock.now() - JOBS_KEPT, limit=BATCH)
+            total += count
+            if count < BATCH:
+                return total
+
+    def retain_logs(self) -> int:
+        """Bytes freed."""
+        oldest = self.clock.now() - timedelta(days=self.log_retention_days)
+        return self.logs.retain(
+            older_than_ns=int(oldest.timestamp() * 1_000_000_000),
+            max_bytes_per_stream=self.log_max_bytes_per_app,
+            max_bytes=self.log_max_bytes,
+        )
+
+    def forget_sessions(self) -> None:
+        """Sign-ins that ended a month ago, and failed ones that no longer count."""
+        now = self.clock.now()
+        with self.database.transaction() as session:
+            session.execute(sa.delete(UserSession).where(UserSession.expires_at < now - timedelta(days=30)))
+            session.execute(sa.delete(LoginFailure).where(LoginFailure.at < now - timedelta(days=1)))

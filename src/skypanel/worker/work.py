@@ -1,0 +1,96 @@
+"""The worker's threads: jobs, exits of containers, liveness, reconciliation, log collection."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+from sqlalchemy.exc import DBAPIError
+
+from skypanel.deployments.monitor import Monitor
+from skypanel.deployments.platform import Platform
+from skypanel.deployments.reconcile import exited, reconcile
+from skypanel.drivers.builder.port import BuildFailed
+from skypanel.drivers.router.port import RouterFailed
+from skypanel.drivers.runtime.port import RuntimeFailed
+from skypanel.jobs import Engine
+
+log = logging.getLogger(__name__)
+PASSING = (RuntimeFailed, RouterFailed, BuildFailed, DBAPIError, OSError)
+
+
+class Collects(Protocol):
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass
+class Worker:
+    platform: Platform
+    engine: Engine
+    monitor: Monitor
+    collector: Collects
+    reconcile_interval_s: float
+
+    def __post_init__(self) -> None:
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. Replicas go on without us."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        self.platform.runtime.prepare()
+        threads = [
+            threading.Thread(target=loop, name=name, daemon=True)
+            for name, loop in {
+                "collector": self.collector.run,
+                "exits": self._watch_exits,
+                "monitor": self.monitor.run,
+                "reconcile": self._reconcile,
+            }.items()
+        ]
+        for thread in threads:
+            thread.start()
+        self.engine.run()
+        self._stopping.set()
+        self.monitor.stop()
+        self.collector.stop()
+        for thread in threads:
+            thread.join(timeout=5)
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self._stopping.set()
+        self.engine.stop(grace_s=5)
+
+    def _watch_exits(self) -> None:
+        def look() -> None:
+            ended = self.platform.runtime.wait_for_exits(5.0)
+            if ended:
+                exited(self.platform, ended)
+
+        self._forever(look, pause_s=0)
+
+    def _reconcile(self) -> None:
+        def look() -> None:
+            findings = reconcile(self.platform)
+            if findings.mended or findings.removed:
+                log.info("reconciled: %d apps to mend, %d leftovers removed", findings.mended, findings.removed)
+
+        self._forever(look, pause_s=self.reconcile_interval_s)
+
+    def _forever(self, look: Callable[[], None], *, pause_s: float) -> None:
+        """A database or a runtime that is away for a while must not end the thread."""
+        while not self._stopping.is_set():
+            try:
+                look()
+            except PASSING as error:
+                log.warning("%s: %s; trying again", threading.current_thread().name, error)
+                self._stopping.wait(2.0)
+            if pause_s:
+                self._stopping.wait(pause_s)
