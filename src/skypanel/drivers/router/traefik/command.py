@@ -1,0 +1,54 @@
+"""How the process manager starts the launcher, and how others speak to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from skypanel.drivers.router.traefik import launch
+from skypanel.drivers.router.traefik.config import RouterConfig
+from skypanel.drivers.router.traefik.processes import Process, alive
+from skypanel.drivers.router.traefik.setup import create_log
+
+
+def launcher_command(config: RouterConfig, *, binary: Path | None = None) -> list[str]:
+    """The launcher is run as a file, without site-packages (`-I -S`): it imports the standard library only."""
+    command = [sys.executable, "-I", "-S", str(Path(launch.__file__).resolve())]
+    command += ["--dir", str(config.directory), "--host", config.host]
+    command += ["--http-port", str(config.http_port), "--https-port", str(config.https_port)]
+    if config.uid is not None:
+        command += ["--uid", str(config.uid), "--gid", str(config.gid if config.gid is not None else config.uid)]
+    if binary is not None:
+        command += ["--binary", str(binary)]
+    return command
+
+
+def _processes(directory: Path, kind: str) -> list[Process]:
+    try:
+        state = json.loads((directory / "launcher.json").read_text(encoding="utf-8"))
+        found = [(int(pid), str(start)) for pid, start in state[kind]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [process for process in found if alive(process)]
+
+
+def reload(directory: Path) -> bool:
+    """Replaces Traefik by one that reads static.yml anew, without a lost request. False when no launcher runs."""
+    launchers = _processes(directory, "launchers")
+    for pid, _ in launchers:
+        os.kill(pid, signal.SIGHUP)
+    return bool(launchers)
+
+
+def rotate(directory: Path, *, uid: int | None = None, gid: int | None = None) -> Path:
+    """Renames access.log to access.log.1 (replacing it) and makes Traefik write a new one; returns the renamed file,
+    which may get a few more lines until Traefik has noticed."""
+    log, old = directory / "access.log", directory / "access.log.1"
+    log.rename(old)
+    create_log(log, uid=uid, gid=gid)
+    for pid, _ in _processes(directory, "traefiks"):
+        os.kill(pid, signal.SIGUSR1)
+    return old
