@@ -21,7 +21,6 @@ class Instance:
     gid: int | None
     network: str  # "10.210.16.0/20": the containers' own; "" with the process runtime
     server_port: int  # the server's, on 127.0.0.1
-    router_port: int  # the router's own API and ping, on 127.0.0.1
 
 
 def read_instance(data_dir: Path) -> Instance | None:

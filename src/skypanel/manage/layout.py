@@ -31,7 +31,7 @@ DIRECTORIES: Final = (
     Directory("log", Owner.ROOT, 0o700),
     Directory("logs", Owner.READER, 0o750),
     Directory("spool", Owner.ROOT, 0o700),
-    Directory("router", Owner.SERVICE, 0o750),
+    Directory("router", Owner.READER, 0o750),
     Directory("git", Owner.READER, 0o755),
     Directory("mirrors", Owner.ROOT, 0o711),
     Directory("builds", Owner.ROOT, 0o711),

@@ -21,7 +21,10 @@ DIRECTORY = Path(str(migrations_package.__file__)).parent
 def load_models() -> sa.MetaData:
     """Every room's tables. Found by looking, so that a new room cannot be forgotten."""
     for room in pkgutil.iter_modules(skypanel.__path__, "skypanel."):
-        if room.ispkg and (Path(str(skypanel.__file__)).parent / room.name.removeprefix("skypanel.") / "models.py").exists():
+        if (
+            room.ispkg
+            and (Path(str(skypanel.__file__)).parent / room.name.removeprefix("skypanel.") / "models.py").exists()
+        ):
             importlib.import_module(f"{room.name}.models")
     return Base.metadata
 
@@ -45,7 +48,9 @@ def current(database: Database) -> str | None:
     with database.engine.connect() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return None
-        revision: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        revision: str | None = connection.execute(
+            sa.text("SELECT version_num FROM alembic_version")
+        ).scalar_one_or_none()
         return revision
 
 

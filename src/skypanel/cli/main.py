@@ -1,0 +1,37 @@
+"""The users' commands under one Typer application, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import typer
+
+from skypanel.cli import account, apps, deployments, environment, logs, organizations, running
+from skypanel.cli.exits import CliError, Exit
+
+app = typer.Typer(
+    name="skypanel",
+    help="Deploy applications from Git and run them on your own machines.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for room in (account, apps, deployments, running, logs, environment, organizations):
+    room.register(app)
+
+
+def run(application: typer.Typer) -> None:
+    """Runs the command line and ends the process."""
+    try:
+        application()
+    except CliError as error:
+        if "--json" in sys.argv and error.problem is not None:
+            print(json.dumps(error.problem, indent=2, ensure_ascii=False))
+        print(error, file=sys.stderr)
+        raise SystemExit(int(error.exit_code)) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(int(Exit.ERROR)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

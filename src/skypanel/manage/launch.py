@@ -1,0 +1,84 @@
+"""`python -m skypanel.manage.launch NAME -- PROGRAM …`: what the process manager starts.
+
+Notes the process's id, gives root away where the process does not need it, and becomes the program. Only the worker
+stays root. `PROGRAM` follows as an argument list; settings come in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from skypanel.instance import read_instance
+from skypanel.manage.confine import CannotConfine, View, confine
+from skypanel.manage.layout import ROUTER_WRITES, SERVER_READS, SERVER_WRITES
+from skypanel.manage.pids import write_pid
+
+_BASIC = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "TZ", "PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_NOT_FOR_THE_SERVER = ("SKYPANEL_GIT_HTTPS_TOKEN", "SKYPANEL_GIT_SSH_KEY_FILE")
+
+
+def code_paths() -> list[Path]:
+    """Everything this interpreter runs from: the virtual environment, the interpreter itself, the package."""
+    package = Path(__file__).resolve().parents[2]
+    paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable), package, *(Path(p) for p in sys.path if p)]
+    return [path for path in paths if path.is_absolute() and path != Path("/")]
+
+
+def view_of(name: str, data_dir: Path) -> View:
+    """What the process sees of the data directory, and where the code is."""
+    writable = list(ROUTER_WRITES if name == "router" else SERVER_WRITES)
+    readable = [] if name == "router" else list(SERVER_READS)
+    extra = [Path(os.environ[key]) for key in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(key)]
+    code = [path for path in code_paths() if path != data_dir and path not in data_dir.parents]
+    return View(
+        readable=[*code, *extra, *(data_dir / part for part in readable)],
+        writable=[*(data_dir / part for part in writable), *database_directory(name, data_dir)],
+        covered=[data_dir],
+    )
+
+
+def database_directory(name: str, data_dir: Path) -> list[Path]:
+    """Where an SQLite file lies that the operator put outside of the data directory."""
+    url = os.environ.get("SKYPANEL_DATABASE_URL", "")
+    if name == "router" or not url.startswith("sqlite:///"):
+        return []
+    directory = Path(url.removeprefix("sqlite:///")).absolute().parent
+    return [] if directory == data_dir / "db" else [directory]
+
+
+def environment_of(name: str) -> dict[str, str]:
+    """The worker sees the operator's environment (builds get parts of it); the others only what they read."""
+    if name == "worker":
+        return dict(os.environ)
+    kept = {key: os.environ[key] for key in _BASIC if key in os.environ}
+    if name == "server":
+        settings = {k: v for k, v in os.environ.items() if k.startswith("SKYPANEL_") and k not in _NOT_FOR_THE_SERVER}
+        kept.update(settings)
+    return kept | {"HOME": "/"}
+
+
+def low_port(arguments: list[str]) -> bool:
+    return any(os.environ.get(key, "8080").isdigit() and int(os.environ.get(key, "8080")) < 1024 for key in arguments)
+
+
+def main(arguments: list[str]) -> None:
+    name, separator, program = arguments[0], arguments[1], arguments[2:]
+    if separator != "--" or not program:
+        raise SystemExit("usage: python -m skypanel.manage.launch NAME -- PROGRAM …")
+    data_dir = Path(os.environ["SKYPANEL_DATA_DIR"])
+    write_pid(data_dir / "supervise", name)
+    environment = environment_of(name)
+    instance = read_instance(data_dir)
+    if name != "worker" and instance is not None and instance.uid is not None and instance.gid is not None:
+        low = name == "router" and low_port(["SKYPANEL_HTTP_PORT", "SKYPANEL_HTTPS_PORT"])
+        try:
+            confine(view_of(name, data_dir), uid=instance.uid, gid=instance.gid, bind_low_ports=low)
+        except CannotConfine as error:
+            raise SystemExit(f"skypanel {name} does not start: {error}") from error
+    os.execve(program[0], program, environment)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,93 @@
+"""`skypanel up` and `skypanel down`.
+
+The process manager takes this process's place, so that the lock on the data directory lives exactly as long as it does.
+Replicas are never its children: stopping, killing or upgrading the platform touches no app.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from skypanel.instance import Instance
+from skypanel.manage.choices import router_command
+from skypanel.manage.pids import end
+from skypanel.manage.preflight import CannotStart, check_data_dir, check_ports, holder_of, lock
+from skypanel.manage.prepare import prepare
+from skypanel.manage.supervisor import programs, render
+from skypanel.settings import Settings
+
+PROGRAMS = ("server", "worker", "router")
+
+
+def up(settings: Settings) -> NoReturn:
+    """Runs the platform in the foreground. Raises CannotStart."""
+    check_data_dir(settings.data_dir)
+    lock(settings.data_dir)
+    remove_leftovers(settings.data_dir)
+    check_ports(settings.host, http_port=settings.http_port, https_port=settings.https_port)
+    instance = prepare(settings)
+    configuration = write_configuration(settings, instance)
+    print(banner(settings), flush=True)
+    os.environ.update(child_environment(settings))
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(configuration)])
+
+
+def remove_leftovers(data_dir: Path) -> list[str]:
+    """Ends processes that outlived a killed process manager; the router last. Returns their names.
+    Only ever called while holding the lock."""
+    return [name for name in PROGRAMS if end(data_dir / "supervise", name, grace_s=10)]
+
+
+def write_configuration(settings: Settings, instance: Instance) -> Path:
+    router = router_command(settings, instance)
+    wanted = programs(python=sys.executable, server_port=instance.server_port, router=router)
+    user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None
+    path = settings.data_dir / "supervise" / "supervisord.conf"
+    path.write_text(render(wanted, data_dir=settings.data_dir, user=user, log_level=settings.log_level))
+    path.chmod(0o600)
+    return path
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """What flags said, as the environment that every process reads its settings from."""
+    return {
+        "SKYPANEL_DATA_DIR": str(settings.data_dir),
+        "SKYPANEL_HOST": settings.host,
+        "SKYPANEL_HTTP_PORT": str(settings.http_port),
+        "SKYPANEL_HTTPS_PORT": str(settings.https_port),
+    }
+
+
+def banner(settings: Settings) -> str:
+    url = f"http://{settings.dashboard_host}:{settings.http_port}"
+    return (
+        f"SkyPanel starts: {url}  (data and logs in {settings.data_dir}).\n"
+        "Ctrl-C stops the platform; applications keep running and are taken up again by the next `skypanel up`."
+    )
+
+
+def down(settings: Settings, *, apps: bool, timeout_s: float = 90) -> bool:
+    """Stops the platform of this data directory and, with `apps`, every application's replicas.
+    False when it did not run. Raises CannotStart when it does not end."""
+    pid = holder_of(settings.data_dir)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + timeout_s
+        while holder_of(settings.data_dir) is not None:
+            if time.monotonic() > deadline:
+                raise CannotStart(
+                    f"Process {pid} did not end within {timeout_s:.0f} s: kill -9 {pid}, then `skypanel up` cleans up."
+                )
+            time.sleep(0.1)
+    remove_leftovers(settings.data_dir)
+    if apps:
+        from skypanel import wiring  # loads every driver, which `down` alone does not need
+
+        wiring.stop_all_containers(settings)
+    return pid is not None
