@@ -4,4 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-ROUTERS: tuple[APIRouter, ...] = ()
+from skypanel.api import activity, admin, admin_plans, auth, health, invitations, organizations
+
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    organizations.router,
+    invitations.router,
+    activity.router,
+    admin.router,
+    admin_plans.router,
+    health.router,
+)

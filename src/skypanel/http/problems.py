@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+import sqlalchemy.exc
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -114,6 +115,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SkyPanelError, _expected)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _of_the_framework)
+    for database_away in (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError):
+        app.add_exception_handler(database_away, _database_away)
+    app.add_exception_handler(sqlalchemy.exc.DataError, _not_storable)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -148,6 +152,15 @@ async def _of_the_framework(request: Request, error: Exception) -> Response:
     status = error.status_code
     detail = details.get(status, str(error.detail))
     return problem(status, code=codes.get(status, "bad_request"), detail=detail, headers=error.headers)
+
+
+async def _database_away(request: Request, error: Exception) -> Response:
+    log.error("the database does not answer", method=request.method, path=request.url.path, error=str(error))
+    return from_error(Unavailable("The database does not answer; try again in a moment.", code="database_unavailable"))
+
+
+async def _not_storable(_request: Request, _error: Exception) -> Response:
+    return from_error(Invalid("The request holds a value that cannot be stored."))
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from skypanel.kit.clock import rfc3339
 from skypanel.kit.paging import Page
@@ -26,15 +26,31 @@ Amount = Annotated[str, Field(pattern=r"^-?[0-9]+\.[0-9]{2,6}$", examples=["0.00
 
 
 class RequestBody(BaseModel):
-    """A body we read: unknown fields are refused, so that a misspelt one is not silently ignored."""
+    """A body we read: unknown fields are refused, so that a misspelt one is not silently ignored; and so are NUL
+    characters, which no name, URL or variable may hold and PostgreSQL cannot keep."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, content: object) -> object:
+        if _holds_nul(content):
+            raise ValueError("NUL characters are not allowed")
+        return content
 
 
 class ResponseBody(BaseModel):
     """A body we write."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+def _holds_nul(content: object) -> bool:
+    if isinstance(content, str):
+        return "\x00" in content
+    if isinstance(content, dict):
+        return any(_holds_nul(part) for pair in content.items() for part in pair)
+    return isinstance(content, list) and any(_holds_nul(part) for part in content)
 
 
 class PageBody(ResponseBody, Generic[T]):

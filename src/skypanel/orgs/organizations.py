@@ -85,3 +85,19 @@ def _with_free_slug(session: Session, name: str, now: datetime) -> Organization:
             continue
         return organization
     raise Conflict("No free name was found for the organization; try another one.", code="slug_taken")
+
+
+def set_limits(session: Session, *, organization: Organization, max_apps: int | None, by: Actor, now: datetime) -> None:
+    """By the platform's operator. `max_apps` None: the platform's setting holds."""
+    before, organization.max_apps = organization.max_apps, max_apps
+    if before != max_apps:
+        record(
+            session,
+            organization_id=organization.id,
+            by=by,
+            verb="organization.limits_changed",
+            on=("organization", organization.id, organization.name),
+            now=now,
+            detail={"before": {"max_apps": before}, "after": {"max_apps": max_apps}},
+            message=f"{by.name} changed the limits of {organization.name}",
+        )
