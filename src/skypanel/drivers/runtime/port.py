@@ -59,7 +59,9 @@ class ContainerSpec:
     env: Mapping[str, str | Secret]
     uid: int
     limits: Limits
-    layers: Sequence[Path] = ()  # read-only directories merged on /app, topmost first, below a throw-away writable layer
+    layers: Sequence[
+        Path
+    ] = ()  # read-only directories merged on /app, topmost first, below a throw-away writable layer
     binds: Sequence[Bind] = ()
     toolchains: Sequence[Path] = ()  # interpreter prefixes outside /usr, bound read-only at the same path
     workdir: str = APP_DIR

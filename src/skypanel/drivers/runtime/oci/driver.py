@@ -1,0 +1,165 @@
+"""The verbs of the port for containers by runc and conmon."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from skypanel.drivers.runtime.oci import seccomp, stack
+from skypanel.drivers.runtime.oci.cgroups import Cgroups
+from skypanel.drivers.runtime.oci.connections import established_to
+from skypanel.drivers.runtime.oci.exits import ExitWatch
+from skypanel.drivers.runtime.oci.firewall import Firewall, Policy
+from skypanel.drivers.runtime.oci.logfile import last_lines
+from skypanel.drivers.runtime.oci.monitor import monitor_of
+from skypanel.drivers.runtime.oci.network import Network
+from skypanel.drivers.runtime.oci.oneoff import OneOff
+from skypanel.drivers.runtime.oci.places import Places
+from skypanel.drivers.runtime.oci.records import checked_id, read_container, read_state, running
+from skypanel.drivers.runtime.oci.resolvers import upstream_resolvers
+from skypanel.drivers.runtime.oci.starter import Starter, find_programs
+from skypanel.drivers.runtime.oci.subnet import Leases
+from skypanel.drivers.runtime.port import Container, ContainerSpec, Exit, RunLimits, RuntimeFailed
+
+KILL_S = 10.0
+
+
+class OciRuntime:
+    name = "oci"
+    trusted = False
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        instance: str,
+        subnet: IPv4Network,
+        node: str,
+        resolvers: Sequence[IPv4Address] = (),
+        allowed_private: Sequence[IPv4Network] = (),
+        host_ports: Sequence[int] = (),
+        use_seccomp: bool = True,
+        ca_bundle: Path | None = None,
+    ) -> None:
+        """`instance`: eight hexadecimal digits. `resolvers`: none means the machine's own. `host_ports`: TCP ports of
+        this machine that containers may reach. `ca_bundle`: certificates beside the system's. Touches nothing yet."""
+        self.node = node
+        self.places = Places(data_dir, instance)
+        self._ca_bundle = ca_bundle
+        self._use_seccomp = use_seccomp
+        self._resolvers = tuple(resolvers) or tuple(upstream_resolvers())
+        self._network = Network(instance=instance, subnet=subnet)
+        self._leases = Leases(self.places.addresses, instance=instance, network=subnet)
+        self._firewall = Firewall(Policy(instance, subnet, self._resolvers, tuple(allowed_private), tuple(host_ports)))
+        self._cgroups = Cgroups()
+        self._exits = ExitWatch(self.places.exits)
+
+    @cached_property
+    def _starter(self) -> Starter:
+        return Starter(
+            places=self.places, cgroups=self._cgroups, network=self._network, leases=self._leases,
+            programs=find_programs(), seccomp=seccomp.profile() if self._use_seccomp else None,
+        )  # fmt: skip
+
+    def prepare(self) -> None:
+        if os.geteuid() != 0:
+            raise RuntimeFailed("containers need root; start the platform as root or set SKYPANEL_RUNTIME=process")
+        for directory in self.places.directories():
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What containers see of these is their root and their /etc.
+        for directory in (self.places.rootfs, self.places.etc, self.places.empty):
+            directory.chmod(0o755)
+        stack.prepare_rootfs(self.places)
+        stack.prepare_etc(self.places, resolvers=self._resolvers, ca_bundle=self._ca_bundle)
+        self._network.prepare()
+        self._firewall.prepare()
+        self._return_lost_leases()
+
+    def start(self, spec: ContainerSpec) -> Container:
+        checked_id(spec.id)
+        self._starter.remove(spec.id)
+        self._starter.start(spec, log=self.places.log(spec.id), exits=self.places.exits)
+        container = self.get(spec.id)
+        if container is None:
+            raise RuntimeFailed(f"{spec.id} was removed while it started")
+        return container
+
+    def stop(self, container_id: str, *, grace_s: float) -> None:
+        bundle = self.places.bundle(checked_id(container_id))
+        state = read_state(bundle)
+        if state is None or not running(state):
+            return
+        state.process.send(signal.SIGTERM)
+        if not state.process.wait(grace_s):
+            state.process.kill()
+            if not state.process.wait(KILL_S):
+                raise RuntimeFailed(f"{container_id} does not die; the machine may have to be restarted")
+        if (monitor := monitor_of(bundle)) is not None:
+            monitor.wait(KILL_S)  # it notes the exit code
+
+    def remove(self, container_id: str) -> None:
+        self._starter.remove(checked_id(container_id))
+
+    def get(self, container_id: str) -> Container | None:
+        return read_container(self.places, checked_id(container_id), cgroups=self._cgroups)
+
+    def list(self) -> Sequence[Container]:
+        if not self.places.containers.is_dir():
+            return ()
+        found = (
+            read_container(self.places, bundle.name, cgroups=self._cgroups)
+            for bundle in sorted(self.places.containers.iterdir())
+        )
+        return tuple(container for container in found if container is not None)
+
+    def wait_for_exits(self, timeout_s: float) -> Sequence[str]:
+        return self._exits.wait(timeout_s)
+
+    def open_connections(self, container_id: str) -> int:
+        container = self.get(container_id)
+        if container is None or container.address is None or container.port is None:
+            return 0
+        return established_to(container.address, container.port)
+
+    def last_lines(self, container_id: str, count: int) -> Sequence[str]:
+        return last_lines(self.places.log(checked_id(container_id)), count)
+
+    def run(
+        self,
+        spec: ContainerSpec,
+        *,
+        limits: RunLimits,
+        on_output: Callable[[bytes], None],
+        cancelled: Callable[[], bool],
+        disk_watch: Sequence[Path] = (),
+    ) -> Exit:
+        checked_id(spec.id)
+        return OneOff(self._starter).run(
+            spec, limits=limits, on_output=on_output, cancelled=cancelled, disk_watch=disk_watch
+        )
+
+    def close(self) -> None:
+        """Lets go of what this object holds; containers go on."""
+        self._exits.close()
+
+    def destroy(self) -> None:
+        """Removes every container and the network: the platform is being uninstalled."""
+        names = (
+            {bundle.name for bundle in self.places.containers.iterdir()} if self.places.containers.is_dir() else set()
+        )
+        for container_id in names | self._cgroups.children(self.places.cgroup):
+            self._starter.remove(container_id)
+        self._network.destroy()
+        self._firewall.destroy()
+        for path in (self.places.cgroup, self.places.monitors):
+            self._cgroups.destroy(path)
+
+    def _return_lost_leases(self) -> None:
+        """Addresses whose container is gone: their taker died between taking and using them."""
+        for index, container_id in self._leases.held().items():
+            if container_id and not self.places.bundle(container_id).exists():
+                self._leases.give_back(index)

@@ -1,0 +1,75 @@
+"""Processes that are not our children: who they are, and waiting for their end without polling."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """A process for good: numbers are used again, a number together with its start time is not."""
+
+    pid: int
+    start_ticks: int
+
+    def alive(self) -> bool:
+        return start_ticks(self.pid) == self.start_ticks
+
+    def send(self, number: signal.Signals) -> None:
+        """To this very process; nothing happens when it is gone."""
+        if (file := self._open()) is not None:
+            try:
+                signal.pidfd_send_signal(file, number)
+            except ProcessLookupError:
+                return
+            finally:
+                os.close(file)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def wait(self, timeout_s: float) -> bool:
+        """True when it has ended within the time."""
+        file = self._open()
+        if file is None:
+            return True
+        try:
+            poll = select.poll()
+            poll.register(file, select.POLLIN)
+            return bool(poll.poll(max(0.0, timeout_s) * 1000))
+        finally:
+            os.close(file)
+
+    def _open(self) -> int | None:
+        try:
+            file = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        # The descriptor is of whoever has the number now: look once more that it is still the same process.
+        if not self.alive():
+            os.close(file)
+            return None
+        return file
+
+
+def start_ticks(pid: int) -> int | None:
+    """When it started, in clock ticks since boot; None when it is gone or a zombie."""
+    try:
+        # The name in parentheses may hold anything, so count from behind it.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def identify(pid: int) -> ProcessId | None:
+    ticks = start_ticks(pid)
+    return None if ticks is None else ProcessId(pid, ticks)
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
