@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Bind:
-    """A host directory or file seen inside. Read-only unless said otherwise; never followed through links of tenants."""
+    """A host directory or file seen inside. Read-only unless said otherwise; tenants' links are not followed."""
 
     source: Path
     target: str

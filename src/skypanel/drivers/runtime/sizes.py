@@ -39,7 +39,8 @@ def size_of(directory: Path) -> int:
 
 class DirectoriesLimit:
     """Counting thousands of files is dear, asking the file system how full it is costs nothing: as long as that has
-    not grown by what was left, the directories cannot be too large. Others' deletions can hide growth, hence the recount."""
+    not grown by what was left, the directories cannot be too large. Others' deletions can hide growth: hence the
+    recount now and then."""
 
     def __init__(self, directories: Sequence[Path], limit_bytes: int) -> None:
         self._directories = directories

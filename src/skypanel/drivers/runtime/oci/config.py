@@ -12,6 +12,7 @@ from skypanel.kit.secret import Secret
 
 Mount = dict[str, Any]
 PATH = "/usr/local/bin:/usr/bin:/bin"
+TMP, SHM, SHM_MB = "/tmp", "/dev/shm", 64  # noqa: S108 - the container's own
 MEBI = 1024 * 1024
 CPU_PERIOD_US = 100_000
 MASKED = (
@@ -109,17 +110,15 @@ def mounts(spec: ContainerSpec, around: Surroundings) -> list[Mount]:
     targets = {bind.target for bind in spec.binds}
     hidden = ["nosuid", "noexec", "nodev"]
     found: list[Mount] = [
-        {"destination": "/proc", "type": "proc", "source": "proc", "options": hidden},
-        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=64k"]},
-        {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
-         "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]},
-        {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*hidden, "mode=1777", f"size={min(64, memory)}m"]},
+        _mount("/proc", "proc", hidden),
+        _mount("/dev", "tmpfs", ["nosuid", "noexec", "strictatime", "mode=755", "size=64k"]),
+        _mount("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]),
+        _mount(SHM, "tmpfs", [*hidden, "mode=1777", f"size={min(SHM_MB, memory)}m"]),
         _bound(Path("/usr"), "/usr"),
         _overlay("/etc", [*around.etc], ["ro", "nosuid", "nodev", "noexec"]),
-    ]  # fmt: skip
-    if "/tmp" not in targets:  # noqa: S108 - the container's own
-        found.append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs",
-                      "options": ["nosuid", "nodev", "mode=1777", f"size={memory}m"]})  # fmt: skip
+    ]
+    if TMP not in targets:
+        found.append(_mount(TMP, "tmpfs", ["nosuid", "nodev", "mode=1777", f"size={memory}m"]))
     found += [_bound(path, str(path)) for path in (*around.also_bound, *spec.toolchains)]
     if APP_DIR not in targets:
         found += _app(spec, around)
@@ -134,14 +133,7 @@ def _app(spec: ContainerSpec, around: Surroundings) -> list[Mount]:
     found: list[Mount] = []
     if around.upper is not None:
         # Mounted where /app will be, and then hidden below it: the container can't see the bare layer.
-        found.append(
-            {
-                "destination": APP_DIR,
-                "type": "ext4",
-                "source": str(around.upper),
-                "options": [*options, "noinit_itable"],
-            }
-        )
+        found.append(_mount(APP_DIR, "ext4", [*options, "noinit_itable"], source=str(around.upper)))
         upper = inside
     elif around.upper_directory is not None:
         upper = around.upper_directory
@@ -154,7 +146,7 @@ def _app(spec: ContainerSpec, around: Surroundings) -> list[Mount]:
 
 def _overlay(target: str, lower: Sequence[Path], options: list[str]) -> Mount:
     lowerdir = "lowerdir=" + ":".join(_plain(path) for path in lower)
-    return {"destination": target, "type": "overlay", "source": "overlay", "options": [*options, lowerdir]}
+    return _mount(target, "overlay", [*options, lowerdir])
 
 
 def _plain(path: Path) -> str:
@@ -165,14 +157,13 @@ def _plain(path: Path) -> str:
 
 
 def _bound(source: Path, target: str) -> Mount:
-    return {"destination": target, "type": "bind", "source": str(source), "options": ["bind", "ro", "nosuid", "nodev"]}
+    return _mount(target, "bind", ["bind", "ro", "nosuid", "nodev"], source=str(source))
 
 
 def _bind(bind: Bind) -> Mount:
     access = "rw" if bind.writable else "ro"
-    return {
-        "destination": bind.target,
-        "type": "bind",
-        "source": str(bind.source),
-        "options": ["bind", access, "nosuid", "nodev"],
-    }
+    return _mount(bind.target, "bind", ["bind", access, "nosuid", "nodev"], source=str(bind.source))
+
+
+def _mount(target: str, kind: str, options: list[str], *, source: str | None = None) -> Mount:
+    return {"destination": target, "type": kind, "source": source or kind, "options": options}

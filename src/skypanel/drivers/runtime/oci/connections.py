@@ -11,7 +11,7 @@ TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 def established_to(address: str, port: int, tables: tuple[Path, ...] = TABLES) -> int:
-    """How many sockets of this machine (the router's) are connected to it. Those in TIME_WAIT carry nothing any more."""
+    """How many sockets of this machine (the router's) are connected to it. Those in TIME_WAIT carry nothing more."""
     # The kernel prints addresses as 32-bit words in the machine's own byte order.
     word = f"{struct.unpack('=I', socket.inet_aton(address))[0]:08X}"
     marker = f"{struct.unpack('=I', bytes((0, 0, 255, 255)))[0]:08X}"

@@ -1,4 +1,4 @@
-"""conmon's log files: `2026-01-02T03:04:05.678901234+00:00 stdout F text`. `P` is a line that goes on in the next one."""
+"""conmon's log files: `2026-01-02T03:04:05.678901234+00:00 stdout F text`; `P` for a line that goes on in the next."""
 
 from __future__ import annotations
 

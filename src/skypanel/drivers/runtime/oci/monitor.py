@@ -17,6 +17,7 @@ from skypanel.drivers.runtime.procfs import ProcessId, identify
 
 LOG_MAX_BYTES = 64 * 1024 * 1024
 CREATE_TIMEOUT_S = 60.0
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ def create(programs: Programs, watched: Watched, *, cgroups: Cgroups) -> int:
     start_read, start_write = os.pipe()
     try:
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - an argument list of ours
                 command(programs, watched), pass_fds=(sync_write, start_read), start_new_session=True, cwd="/",
-                env={"PATH": os.defpath + ":/usr/sbin:/sbin", "_OCI_SYNCPIPE": str(sync_write), "_OCI_STARTPIPE": str(start_read)},
+                env={"PATH": SYSTEM_PATH, "_OCI_SYNCPIPE": str(sync_write), "_OCI_STARTPIPE": str(start_read)},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
         except OSError as error:

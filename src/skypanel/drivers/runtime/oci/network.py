@@ -39,7 +39,10 @@ class Network:
             if index is None:
                 ip.link("add", ifname=self.bridge, kind="bridge")
                 index = _index(ip, self.bridge)
+            if index is None:
+                raise RuntimeFailed(f"the bridge {self.bridge} was removed while it was made")
             wanted = (str(self.gateway), self.subnet.prefixlen)
+            self._refuse_shared_network(ip, index)
             present = {
                 (address.get_attr("IFA_ADDRESS"), address["prefixlen"])
                 for address in ip.get_addr(index=index, family=socket.AF_INET)
@@ -54,6 +57,15 @@ class Network:
                     _enslave(ip, link["index"], index)
         sysctl("net/ipv4/ip_forward", "1")
         sysctl(f"net/ipv6/conf/{self.bridge}/disable_ipv6", "1")
+
+    def _refuse_shared_network(self, ip: IPRoute, bridge: int) -> None:
+        for address in ip.get_addr(family=socket.AF_INET):
+            other = IPv4Network((address.get_attr("IFA_ADDRESS"), address["prefixlen"]), strict=False)
+            if address["index"] != bridge and other.prefixlen and other.overlaps(self.subnet):
+                name = address.get_attr("IFA_LABEL")
+                raise RuntimeFailed(
+                    f"the container network {self.subnet} overlaps with {other} of {name}; set another one"
+                )
 
     def attach(self, lease: Lease) -> Attachment:
         """Starts making a namespace; its descriptor is there at once, its links a few milliseconds later."""

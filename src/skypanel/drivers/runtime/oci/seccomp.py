@@ -15,9 +15,9 @@ FORBIDDEN = (
     "acct", "add_key", "bpf", "delete_module", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module",
     "io_uring_enter", "io_uring_register", "io_uring_setup", "kcmp", "kexec_file_load", "kexec_load", "keyctl",
     "lookup_dcookie", "mount", "mount_setattr", "move_mount", "move_pages", "name_to_handle_at", "nfsservctl",
-    "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root", "process_vm_readv", "process_vm_writev", "ptrace",
-    "quotactl", "quotactl_fd", "reboot", "request_key", "setns", "swapoff", "swapon", "syslog", "umount", "umount2",
-    "unshare", "userfaultfd", "uselib", "vhangup",
+    "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root", "process_vm_readv", "process_vm_writev",
+    "ptrace", "quotactl", "quotactl_fd", "reboot", "request_key", "setns", "swapoff", "swapon", "syslog", "umount",
+    "umount2", "unshare", "userfaultfd", "uselib", "vhangup",
 )  # fmt: skip
 NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW… flag
 ARCHITECTURES = {

@@ -28,7 +28,7 @@ def prepare_rootfs(places: Places) -> None:
     for name in LINKS:
         host, ours = Path("/") / name, places.rootfs / name
         if host.is_symlink() and not ours.is_symlink():
-            ours.symlink_to(os.readlink(host).lstrip("/"))
+            ours.symlink_to(str(host.readlink()).lstrip("/"))
 
 
 def unmerged_directories() -> list[Path]:
@@ -73,8 +73,8 @@ def _write(file: Path, text: str) -> None:
 def _mirror(source: Path, target: Path) -> None:
     """Makes `target` the same as `source`, entry by entry; links stay links, unreadable and special files are left."""
     if source.is_symlink() and not _points_outside_etc(source):
-        link = os.readlink(source)
-        if not (target.is_symlink() and os.readlink(target) == link):
+        link = source.readlink()
+        if not (target.is_symlink() and target.readlink() == link):
             _remove(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(link)

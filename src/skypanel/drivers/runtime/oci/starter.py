@@ -19,7 +19,7 @@ from skypanel.drivers.runtime.oci.cgroups import Cgroups
 from skypanel.drivers.runtime.oci.config import Surroundings, config
 from skypanel.drivers.runtime.oci.disk import LoopMissing, writable_layer
 from skypanel.drivers.runtime.oci.leftovers import remove_all
-from skypanel.drivers.runtime.oci.monitor import Programs, Watched, create
+from skypanel.drivers.runtime.oci.monitor import SYSTEM_PATH, Programs, Watched, create
 from skypanel.drivers.runtime.oci.network import Attachment, Network
 from skypanel.drivers.runtime.oci.places import Places
 from skypanel.drivers.runtime.oci.records import State, write_labels, write_lease, write_state
@@ -40,7 +40,7 @@ def find_programs() -> Programs:
     """Raises RuntimeFailed that names the package."""
     found = {}
     for name in ("runc", "conmon"):
-        path = shutil.which(name, path=os.defpath + ":/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin")
+        path = shutil.which(name, path=SYSTEM_PATH)
         if path is None:
             raise RuntimeFailed(f"{name} is not installed; on Debian and Ubuntu: apt-get install {name}")
         found[name] = path
