@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Deploy applications from Git and run them on your own machines.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: its coloured form takes longer to load than everything else together
 )
 for room in (account, apps, deployments, running, logs, environment, organizations):
     room.register(app)

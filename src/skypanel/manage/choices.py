@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from datetime import datetime
+from ipaddress import IPv4Network
 
 import sqlalchemy as sa
 
 from skypanel.apps.models import BuildpackName
 from skypanel.db import Session
 from skypanel.drivers.router.traefik import setup as router_setup
-from skypanel.drivers.router.traefik.platform import RouterConfig
+from skypanel.drivers.router.traefik.command import launcher_command
+from skypanel.drivers.router.traefik.config import RouterConfig
 from skypanel.instance import Instance
 from skypanel.kit.clock import SystemClock
 from skypanel.orgs.plans import seed_plans
@@ -23,12 +28,27 @@ BUILDPACKS = {
 }  # fmt: skip
 
 
+def isolated(settings: Settings) -> bool:
+    """True when applications run as real containers: Linux, root, and the programs are there (or must be)."""
+    if settings.runtime != "auto":
+        return settings.runtime == "oci"
+    return (
+        sys.platform == "linux" and os.geteuid() == 0 and all(shutil.which(name) for name in ("runc", "conmon", "nft"))
+    )
+
+
 def choose_network(settings: Settings) -> str:
-    return ""
+    """A part of the pool that nothing on this machine uses; "" where containers have no network of their own."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return ""
+    from skypanel.drivers.runtime.oci.network import taken_networks
+    from skypanel.drivers.runtime.oci.subnet import choose_network as choose
+
+    return str(choose(IPv4Network(settings.network_pool), taken_networks()))
 
 
-def prepare_router(settings: Settings, instance: Instance) -> None:
-    config = RouterConfig(
+def router_config(settings: Settings, instance: Instance) -> RouterConfig:
+    return RouterConfig(
         directory=settings.data_dir / "router",
         host=settings.host,
         http_port=settings.http_port,
@@ -38,11 +58,14 @@ def prepare_router(settings: Settings, instance: Instance) -> None:
         uid=instance.uid,
         gid=instance.gid,
     )
-    router_setup.prepare(config, now=SystemClock().now())
+
+
+def prepare_router(settings: Settings, instance: Instance) -> None:
+    router_setup.prepare(router_config(settings, instance), now=SystemClock().now())
 
 
 def router_command(settings: Settings, instance: Instance) -> list[str]:
-    return ["-m", "skypanel.drivers.router.traefik.launch", str(settings.data_dir / "router")]
+    return launcher_command(router_config(settings, instance))
 
 
 def seed(session: Session, *, now: datetime) -> None:

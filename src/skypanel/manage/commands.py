@@ -134,11 +134,15 @@ def restore(
 
 
 def rotate_keys(data_dir: DataDir = None) -> None:
-    """Encrypt every variable anew with a fresh master key."""
+    """Encrypt every variable anew with a fresh master key, while the platform is down."""
+    from skypanel.manage.preflight import CannotStart
     from skypanel.manage.rotate import rotate_master_key
 
-    count = rotate_master_key(settings_of(data_dir=data_dir))
-    print(f"{count} values are encrypted with a new key. Restart the platform: `skypanel down && skypanel up`.")
+    try:
+        count = rotate_master_key(settings_of(data_dir=data_dir))
+    except CannotStart as error:
+        stop(str(error))
+    print(f"{count} values are encrypted with a new key; the old one is forgotten.")
 
 
 @admin.command("create")
@@ -165,4 +169,4 @@ def admin_create(
         made = create_admin(settings_of(data_dir=data_dir), email=email, password=password, name=name)
     except SkyPanelError as error:
         stop(error.detail)
-    print(f"{email} is an admin now." if made else f"{email} exists and is an admin now; the password stays as it was.")
+    print(f"{email} is an admin now." if made else f"{email} is an admin now, with this password.")

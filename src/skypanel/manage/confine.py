@@ -12,16 +12,13 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _CLONE_NEWNS = 0x00020000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
-_PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 38, 47, 2
-_CAP_NET_BIND_SERVICE = 10
-_CAPABILITY_VERSION_3 = 0x20080522
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 class CannotConfine(Exception):
@@ -47,7 +44,7 @@ class Plan:
 
 
 def trail(path: Path) -> tuple[list[tuple[Path, str]], Path]:
-    """The symbolic links that lead from an absolute `path` to its real place, each at its real place, and that place."""
+    """The symbolic links that lead from an absolute `path` to its real place, each at its own, and that place."""
     links: list[tuple[Path, str]] = []
     done = Path("/")
     todo = list(path.parts[1:])
@@ -92,10 +89,10 @@ def plan(view: View, *, uid: int, gid: int) -> Plan:
     for path, writable in [*((p, False) for p in view.readable), *((p, True) for p in view.writable)]:
         if not path.exists():
             continue
-        on_the_way, place = trail(Path(os.path.abspath(path)))
+        on_the_way, place = trail(path.absolute())
         links.update(on_the_way)
         places[place] = writable or places.get(place, False)
-    covers = {trail(Path(os.path.abspath(path)))[1] for path in view.covered if path.exists()}
+    covers = {trail(path.absolute())[1] for path in view.covered if path.exists()}
     for place in [*places, *(link for link, _ in links.items())]:
         closed = closed_ancestor(place, uid=uid, gid=gid)
         if closed is not None:
@@ -111,9 +108,9 @@ def plan(view: View, *, uid: int, gid: int) -> Plan:
     )  # fmt: skip
 
 
-def confine(view: View, *, uid: int, gid: int, bind_low_ports: bool = False) -> None:
-    """Never returns to root: afterwards this process is `uid` without capabilities (but for ports below 1024, when asked)
-    and can gain none. Raises CannotConfine."""
+def confine(view: View, *, uid: int, gid: int) -> None:
+    """Never returns to root: afterwards this process is `uid` without capabilities and can gain none.
+    Raises CannotConfine."""
     libc = ctypes.CDLL(None, use_errno=True)
     wanted = plan(view, uid=uid, gid=gid)
     _check(libc.unshare(_CLONE_NEWNS), "a private mount namespace")
@@ -131,7 +128,10 @@ def confine(view: View, *, uid: int, gid: int, bind_low_ports: bool = False) -> 
     for cover in wanted.covers:
         _mount(libc, None, str(cover), flags=_MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
     os.chdir("/")
-    _become(libc, uid=uid, gid=gid, bind_low_ports=bind_low_ports)
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
     closed = [str(path) for path in view.readable if path.exists() is False or not os.access(path, os.R_OK)]
     if closed:
         raise CannotConfine(f"{closed[0]} cannot be read by the user {uid}: chmod -R go+rX {closed[0]}")
@@ -147,21 +147,6 @@ def possible() -> bool:
         ok = libc.unshare(_CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None) == 0
         os._exit(0 if ok else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def _become(libc: ctypes.CDLL, *, uid: int, gid: int, bind_low_ports: bool) -> None:
-    os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    if bind_low_ports:
-        _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "keeping a capability")
-    os.setresuid(uid, uid, uid)
-    if bind_low_ports:
-        bit = 1 << _CAP_NET_BIND_SERVICE
-        header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
-        data = ctypes.create_string_buffer(struct.pack("6I", bit, bit, bit, 0, 0, 0))
-        _check(libc.capset(header, data), "keeping a capability")
-        _check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_NET_BIND_SERVICE, 0, 0), "keeping a capability")
-    _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
 
 
 def _bind(libc: ctypes.CDLL, descriptor: int, path: Path, *, writable: bool) -> None:

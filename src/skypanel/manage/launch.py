@@ -1,7 +1,8 @@
 """`python -m skypanel.manage.launch NAME -- PROGRAM …`: what the process manager starts.
 
-Notes the process's id, gives root away where the process does not need it, and becomes the program. Only the worker
-stays root. `PROGRAM` follows as an argument list; settings come in the environment.
+Notes the process's id, gives root away where the process does not need it, and becomes the program. The worker stays
+root; the router's launcher too, until it starts Traefik as the unprivileged user. `PROGRAM` is an argument list;
+settings come in the environment.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from skypanel.instance import read_instance
 from skypanel.manage.confine import CannotConfine, View, confine
-from skypanel.manage.layout import ROUTER_WRITES, SERVER_READS, SERVER_WRITES
+from skypanel.manage.layout import SERVER_READS, SERVER_WRITES
 from skypanel.manage.pids import write_pid
 
 _BASIC = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "TZ", "PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -26,23 +27,21 @@ def code_paths() -> list[Path]:
     return [path for path in paths if path.is_absolute() and path != Path("/")]
 
 
-def view_of(name: str, data_dir: Path) -> View:
-    """What the process sees of the data directory, and where the code is."""
-    writable = list(ROUTER_WRITES if name == "router" else SERVER_WRITES)
-    readable = [] if name == "router" else list(SERVER_READS)
-    extra = [Path(os.environ[key]) for key in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(key)]
+def server_view(data_dir: Path) -> View:
+    """The code, and of the data directory just what the server reads and writes."""
     code = [path for path in code_paths() if path != data_dir and path not in data_dir.parents]
+    certificates = [Path(os.environ[key]) for key in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(key)]
     return View(
-        readable=[*code, *extra, *(data_dir / part for part in readable)],
-        writable=[*(data_dir / part for part in writable), *database_directory(name, data_dir)],
+        readable=[*code, *certificates, *(data_dir / part for part in SERVER_READS)],
+        writable=[*(data_dir / part for part in SERVER_WRITES), *database_directory(data_dir)],
         covered=[data_dir],
     )
 
 
-def database_directory(name: str, data_dir: Path) -> list[Path]:
+def database_directory(data_dir: Path) -> list[Path]:
     """Where an SQLite file lies that the operator put outside of the data directory."""
     url = os.environ.get("SKYPANEL_DATABASE_URL", "")
-    if name == "router" or not url.startswith("sqlite:///"):
+    if not url.startswith("sqlite:///"):
         return []
     directory = Path(url.removeprefix("sqlite:///")).absolute().parent
     return [] if directory == data_dir / "db" else [directory]
@@ -59,10 +58,6 @@ def environment_of(name: str) -> dict[str, str]:
     return kept | {"HOME": "/"}
 
 
-def low_port(arguments: list[str]) -> bool:
-    return any(os.environ.get(key, "8080").isdigit() and int(os.environ.get(key, "8080")) < 1024 for key in arguments)
-
-
 def main(arguments: list[str]) -> None:
     name, separator, program = arguments[0], arguments[1], arguments[2:]
     if separator != "--" or not program:
@@ -71,13 +66,12 @@ def main(arguments: list[str]) -> None:
     write_pid(data_dir / "supervise", name)
     environment = environment_of(name)
     instance = read_instance(data_dir)
-    if name != "worker" and instance is not None and instance.uid is not None and instance.gid is not None:
-        low = name == "router" and low_port(["SKYPANEL_HTTP_PORT", "SKYPANEL_HTTPS_PORT"])
+    if name == "server" and instance is not None and instance.uid is not None and instance.gid is not None:
         try:
-            confine(view_of(name, data_dir), uid=instance.uid, gid=instance.gid, bind_low_ports=low)
+            confine(server_view(data_dir), uid=instance.uid, gid=instance.gid)
         except CannotConfine as error:
             raise SystemExit(f"skypanel {name} does not start: {error}") from error
-    os.execve(program[0], program, environment)
+    os.execve(program[0], program, environment)  # noqa: S606 - an argument list, without a shell on purpose
 
 
 if __name__ == "__main__":

@@ -45,7 +45,6 @@ DIRECTORIES: Final = (
 ROOT_MODE: Final = 0o711
 SERVER_WRITES: Final = ("db", "run")
 SERVER_READS: Final = ("logs", "keys", "git", "instance.json")
-ROUTER_WRITES: Final = ("router",)
 
 
 def ensure_layout(data_dir: Path, *, uid: int | None, gid: int | None) -> None:

@@ -41,7 +41,8 @@ def port_is_free(host: str, port: int) -> bool:
             probe.listen(1)
         except PermissionError as error:
             raise CannotStart(
-                f"Port {port} needs root: start as root, or choose one above 1023 with SKYPANEL_HTTP_PORT and SKYPANEL_HTTPS_PORT."
+                f"Port {port} needs root: start as root, or choose ports above 1023 "
+                "with SKYPANEL_HTTP_PORT and SKYPANEL_HTTPS_PORT."
             ) from error
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -75,7 +76,8 @@ def check_data_dir(data_dir: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise CannotStart(
-            f"The data directory {data_dir} cannot be written ({error.strerror}): choose another one with SKYPANEL_DATA_DIR."
+            f"The data directory {data_dir} cannot be written ({error.strerror}): "
+            "choose another one with SKYPANEL_DATA_DIR."
         ) from error
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from skypanel.db import Database
 from skypanel.instance import FILE, Instance, instance_bytes, read_instance
 from skypanel.kit.clock import SystemClock
+from skypanel.manage.choices import choose_network, prepare_router, seed
 from skypanel.manage.confine import possible
 from skypanel.manage.keys import ensure_keys
 from skypanel.manage.layout import ensure_layout
 from skypanel.manage.migrate import upgrade
-from skypanel.manage.choices import choose_network, prepare_router, seed
 from skypanel.manage.preflight import free_port, port_is_free
 from skypanel.settings import Settings
 
@@ -43,7 +43,7 @@ def new_instance(settings: Settings) -> Instance:
 
 
 def unused_user(identifier: str) -> int:
-    """A user and group id that is nobody's; another one for each platform of a machine (starting at a place of its own)."""
+    """A user and group id that is nobody's; platforms of one machine get different ones (most likely)."""
     start = int(identifier, 16) % USERS
     for offset in range(USERS):
         candidate = FIRST_USER + (start + offset) % USERS

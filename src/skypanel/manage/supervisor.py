@@ -23,14 +23,18 @@ def programs(*, python: str, server_port: int, router: Sequence[str]) -> list[Pr
     """The router starts first and stops last, so that apps answer as long as possible. Replicas are nobody's children:
     none of these takes them along when it ends."""
     server = [
-        python, "-P", "-m", "uvicorn", "skypanel.server:create_app", "--factory", "--host", "127.0.0.1", "--port", str(server_port),
+        python, "-P", "-m", "uvicorn", "skypanel.server:create_app", "--factory", "--host", "127.0.0.1",
+        "--port", str(server_port),
         "--no-proxy-headers", "--no-server-header", "--no-access-log",
         "--log-level", "warning", "--timeout-graceful-shutdown", "5",
     ]  # fmt: skip
     return [
-        Program("router", _launched("router", python, [python, "-P", *router]), priority=10, stop_wait_s=15),
+        Program("router", _launched("router", python, router), priority=10, stop_wait_s=15),
         Program(
-            "worker", _launched("worker", python, [python, "-P", "-m", "skypanel.worker"]), priority=20, stop_wait_s=30
+            "worker",
+            _launched("worker", python, [python, "-P", "-m", "skypanel.manage.worker"]),
+            priority=20,
+            stop_wait_s=30,
         ),
         Program("server", _launched("server", python, server), priority=30, stop_wait_s=15),
     ]

@@ -6,14 +6,17 @@ Replicas are never its children: stopping, killing or upgrading the platform tou
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from skypanel.drivers.router.traefik.processes import alive as process_lives
 from skypanel.instance import Instance
 from skypanel.manage.choices import router_command
 from skypanel.manage.pids import end
@@ -29,19 +32,30 @@ def up(settings: Settings) -> NoReturn:
     """Runs the platform in the foreground. Raises CannotStart."""
     check_data_dir(settings.data_dir)
     lock(settings.data_dir)
-    remove_leftovers(settings.data_dir)
-    check_ports(settings.host, http_port=settings.http_port, https_port=settings.https_port)
+    remove_leftovers(settings.data_dir, names=("worker", "server"))
+    if not router_processes(settings.data_dir):  # it keeps the ports open; the next launcher takes them over from it
+        check_ports(settings.host, http_port=settings.http_port, https_port=settings.https_port)
     instance = prepare(settings)
     configuration = write_configuration(settings, instance)
     print(banner(settings), flush=True)
     os.environ.update(child_environment(settings))
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(configuration)])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(configuration)])  # noqa: S606
 
 
-def remove_leftovers(data_dir: Path) -> list[str]:
-    """Ends processes that outlived a killed process manager; the router last. Returns their names.
-    Only ever called while holding the lock."""
-    return [name for name in PROGRAMS if end(data_dir / "supervise", name, grace_s=10)]
+def remove_leftovers(data_dir: Path, *, names: Sequence[str] = PROGRAMS) -> list[str]:
+    """Ends processes that outlived a killed process manager. Returns their names. Only ever called while holding the
+    lock, or while nobody does."""
+    return [name for name in names if end(data_dir / "supervise", name, grace_s=10)]
+
+
+def router_processes(data_dir: Path) -> list[int]:
+    """Living launchers and Traefiks of an earlier start, as the launcher wrote them down."""
+    try:
+        state = json.loads((data_dir / "router" / "launcher.json").read_text())
+        known = [(int(pid), str(start)) for kind in ("launchers", "traefiks") for pid, start in state[kind]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return []
+    return [process[0] for process in known if process_lives(process)]
 
 
 def write_configuration(settings: Settings, instance: Instance) -> Path:
@@ -86,6 +100,8 @@ def down(settings: Settings, *, apps: bool, timeout_s: float = 90) -> bool:
                 )
             time.sleep(0.1)
     remove_leftovers(settings.data_dir)
+    for left in router_processes(settings.data_dir):  # the Traefik of a launcher that was killed
+        os.kill(left, signal.SIGTERM)
     if apps:
         from skypanel import wiring  # loads every driver, which `down` alone does not need
 
