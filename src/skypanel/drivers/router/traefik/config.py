@@ -158,13 +158,13 @@ def platform_file(config: RouterConfig, *, secret: str) -> dict[str, Any]:
 
 
 def _middlewares() -> dict[str, Any]:
-    pages = {files.page_middleware(page.value): f"/_pages/503/{page.value}" for page in Page} | {
-        "page-404": "/_pages/404"
-    }
+    pages = {files.page_middleware(page.value): f"/_pages/503/{page.value}" for page in Page}
+    pages["page-404"] = "/_pages/404"
     return {
         "retry": {"retry": {"attempts": files.RETRY_ATTEMPTS, "initialInterval": f"{files.RETRY_INITIAL_MS}ms"}},
-        # Traefik drops forged X-Forwarded-* itself, but neither its standard form nor what CGI apps take for HTTP_PROXY.
-        "clean": {"headers": {"customRequestHeaders": {"Forwarded": "", "Proxy": ""}}},
+        # Traefik drops forged X-Forwarded-* itself, but neither their standard form nor what CGI takes for HTTP_PROXY.
+        # Its own host name is nobody's business.
+        "clean": {"headers": {"customRequestHeaders": {"Forwarded": "", "Proxy": "", "X-Forwarded-Server": ""}}},
         **{name: {"replacePath": {"path": path}} for name, path in pages.items()},
     }
 

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from skypanel.drivers.router.traefik.files import text
 from skypanel.drivers.router.traefik.config import RouterConfig, platform_file, static_file
+from skypanel.drivers.router.traefik.files import text
 
 PRIVATE = 0o640  # root writes, the router's group reads
 DIRECTORY = 0o750
