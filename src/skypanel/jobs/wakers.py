@@ -179,7 +179,7 @@ class PostgresWaker:
                             heard(notice.payload)
             except psycopg.OperationalError as error:
                 if failures == 0:
-                    log.warning("not listening for new jobs, looking for them instead: %s", str(error).strip())
+                    log.warning("not listening for new jobs, looking for them instead: %s", str(error).splitlines()[0])
                 failures += 1
                 stopping.wait(min(5.0, 0.1 * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311  spreads, hides nothing
 
