@@ -1,0 +1,141 @@
+"""A bounded load on one app through the router: new connections, keep-alive, a WebSocket, events, slow requests.
+
+Everything that a visitor would call a failure is counted with its reason: a refused or broken connection, a status
+other than 200, an answer cut short, a WebSocket that ends without a close frame, an event stream that breaks off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Load:
+    host: str  # the app's host name
+    port: int  # the router's, on 127.0.0.1
+    new_connections_per_s: int = 100
+    keep_alive_clients: int = 4
+    slow_s: float = 10.0
+    slow_clients: int = 2
+    done: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; requests under way are answered before it returns."""
+        await asyncio.gather(
+            self._new_connections(stop),
+            *(self._keep_alive(stop) for _ in range(self.keep_alive_clients)),
+            *(self._slow(stop) for _ in range(self.slow_clients)),
+            self._websocket(stop),
+            self._events(stop),
+        )
+
+    def _fail(self, kind: str, error: object) -> None:
+        self.failures.append(f"{time.strftime('%H:%M:%S')} {kind}: {error!r}")
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def _get(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> None:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        length = next((int(line.split(":")[1]) for line in head if line.lower().startswith("content-length")), 0)
+        body = await reader.readexactly(length)
+        if " 200 " not in head[0]:
+            raise ConnectionError(f"{head[0]} {body[:80]!r}")
+        self.seen[body.decode().strip()] += 1
+
+    async def _once(self, kind: str, path: str) -> None:
+        try:
+            reader, writer = await self._connect()
+            try:
+                await asyncio.wait_for(self._get(reader, writer, path), self.slow_s + 20)
+            finally:
+                writer.close()
+            self.done[kind] += 1
+        except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
+            self._fail(kind, error)
+
+    async def _new_connections(self, stop: asyncio.Event) -> None:
+        pause = 1 / self.new_connections_per_s
+        began, count, running = time.monotonic(), 0, set()
+        while not stop.is_set():
+            task = asyncio.create_task(self._once("new", "/"))
+            running.add(task)
+            task.add_done_callback(running.discard)
+            count += 1
+            await asyncio.sleep(max(0.0, began + count * pause - time.monotonic()))
+        if running:
+            await asyncio.wait(running)
+
+    async def _slow(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._once("slow", f"/slow/{self.slow_s}")
+
+    async def _keep_alive(self, stop: asyncio.Event) -> None:
+        """The router keeps the connection to the visitor whatever happens behind it."""
+        while not stop.is_set():
+            try:
+                reader, writer = await self._connect()
+                while not stop.is_set():
+                    await self._get(reader, writer, "/")
+                    self.done["keep-alive"] += 1
+                    await asyncio.sleep(0.05)
+                writer.close()
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self._fail("keep-alive", error)
+
+    async def _websocket(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._one_websocket(stop)
+            except (OSError, asyncio.IncompleteReadError, AssertionError) as error:
+                self._fail("websocket", error)
+                await asyncio.sleep(0.1)
+
+    async def _one_websocket(self, stop: asyncio.Event) -> None:
+        reader, writer = await self._connect()
+        key = base64.b64encode(os.urandom(16)).decode()
+        writer.write(
+            f"GET /ws HTTP/1.1\r\nHost: {self.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 101 " in head.split(b"\r\n")[0], head
+        while not stop.is_set():
+            writer.write(b"\x81\x84\0\0\0\0ping")
+            opcode, length = await reader.readexactly(2)
+            data = await reader.readexactly(length)
+            if opcode == 0x88:  # it goes away and says so: connect again
+                assert int.from_bytes(data[:2], "big") == 1001, data
+                self.done["websocket reconnects"] += 1
+                return
+            assert data == b"ping", data
+            self.done["websocket"] += 1
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    async def _events(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                reader, writer = await self._connect()
+                writer.write(f"GET /events HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert b" 200 " in head.split(b"\r\n")[0], head
+                while not stop.is_set():
+                    size = int(await reader.readuntil(b"\r\n"), 16)
+                    chunk = await reader.readexactly(size + 2)
+                    if size == 0:  # the stream ended as it should: connect again
+                        self.done["event stream reconnects"] += 1
+                        break
+                    self.done["events"] += chunk.count(b"data:")
+                writer.close()
+            except (OSError, asyncio.IncompleteReadError, AssertionError, ValueError) as error:
+                self._fail("events", error)
+                await asyncio.sleep(0.1)
