@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from skypanel.api import activity, admin, admin_plans, auth, health, invitations, organizations
+from skypanel.api import (
+    activity,
+    admin,
+    admin_plans,
+    apps,
+    auth,
+    deployments,
+    env,
+    health,
+    invitations,
+    jobs,
+    operations,
+    organizations,
+    plans,
+    runs,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     organizations.router,
     invitations.router,
     activity.router,
+    apps.router,
+    env.router,
+    deployments.router,
+    operations.router,
+    runs.router,
+    plans.router,
+    jobs.router,
     admin.router,
     admin_plans.router,
     health.router,
