@@ -27,8 +27,12 @@ import socket
 import sys
 import time
 
-if not __package__:  # run as a file, without site-packages
-    sys.path.insert(0, os.path.abspath(__file__).rsplit("/skypanel/", 1)[0])  # noqa: PTH100
+if not __package__:  # Run as a file, without site-packages: only the files beside this one, no package's __init__.
+    _place = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    for _name in ("skypanel.drivers.router.traefik", "skypanel.drivers.router", "skypanel.drivers", "skypanel"):
+        sys.modules[_name] = type(sys)(_name)
+        sys.modules[_name].__path__ = [_place]
+        _place = os.path.dirname(_place)  # noqa: PTH120
 
 from skypanel.drivers.router.traefik.child import SIGNALS, Child, find_binary
 from skypanel.drivers.router.traefik.ports import bound, can_migrate, first_listener, open_listener, taken_over
