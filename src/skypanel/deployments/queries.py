@@ -67,7 +67,7 @@ def running_replicas(session: Session, app_ids: Sequence[str]) -> dict[str, int]
         .where(Replica.app_id.in_(app_ids), Replica.process_type == "web", Replica.state == ReplicaState.HEALTHY)
         .group_by(Replica.app_id)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def get_run(session: Session, *, app: App, run_id: str) -> Run:
