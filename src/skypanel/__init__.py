@@ -1,5 +1,3 @@
 """SkyPanel: a Git URL in, a running HTTPS app out."""
 
-from importlib.metadata import version
-
-__version__ = version("skypanel")
+__version__ = "0.1.0"

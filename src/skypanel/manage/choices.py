@@ -28,13 +28,12 @@ BUILDPACKS = {
 }  # fmt: skip
 
 
-def isolated(settings: Settings) -> bool:
-    """True when applications run as real containers: Linux, root, and the programs are there (or must be)."""
+def chosen_runtime(settings: Settings) -> str:
+    """`auto` made definite: real containers with Linux, root and the programs they need, else plain processes."""
     if settings.runtime != "auto":
-        return settings.runtime == "oci"
-    return (
-        sys.platform == "linux" and os.geteuid() == 0 and all(shutil.which(name) for name in ("runc", "conmon", "nft"))
-    )
+        return settings.runtime
+    able = sys.platform == "linux" and os.geteuid() == 0
+    return "oci" if able and all(shutil.which(name) for name in ("runc", "conmon", "nft")) else "process"
 
 
 def choose_network(settings: Settings) -> str:

@@ -41,7 +41,10 @@ def settings_of(**flags: Any) -> Settings:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         stop(f"The setting SKYPANEL_{name} is wrong: {first['msg']}.", code=2)
-    return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
+    from skypanel.manage.choices import chosen_runtime
+
+    changes = {"data_dir": settings.data_dir.expanduser().resolve(), "runtime": chosen_runtime(settings)}
+    return settings.model_copy(update=changes)
 
 
 def stop(message: str, *, code: int = 1) -> NoReturn:

@@ -113,6 +113,7 @@ def confine(view: View, *, uid: int, gid: int) -> None:
     Raises CannotConfine."""
     libc = ctypes.CDLL(None, use_errno=True)
     wanted = plan(view, uid=uid, gid=gid)
+    needed = [path for path in (*view.readable, *view.writable) if path.exists()]
     _check(libc.unshare(_CLONE_NEWNS), "a private mount namespace")
     _mount(libc, None, "/", flags=_MS_REC | _MS_PRIVATE)
     held = [(path, writable, os.open(path, os.O_PATH)) for path, writable in wanted.binds]
@@ -132,9 +133,9 @@ def confine(view: View, *, uid: int, gid: int) -> None:
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
-    closed = [str(path) for path in view.readable if path.exists() is False or not os.access(path, os.R_OK)]
-    if closed:
-        raise CannotConfine(f"{closed[0]} cannot be read by the user {uid}: chmod -R go+rX {closed[0]}")
+    for path in needed:
+        if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+            raise CannotConfine(f"{path} cannot be read by the user {uid}: chmod -R go+rX {path}")
 
 
 def possible() -> bool:

@@ -75,12 +75,17 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "SKYPANEL_HOST": settings.host,
         "SKYPANEL_HTTP_PORT": str(settings.http_port),
         "SKYPANEL_HTTPS_PORT": str(settings.https_port),
+        "SKYPANEL_RUNTIME": settings.runtime,
     }
 
 
 def banner(settings: Settings) -> str:
     url = f"http://{settings.dashboard_host}:{settings.http_port}"
-    return (
+    trusted = (
+        "TRUSTED MODE: applications run as plain processes, not isolated from each other; one organization only.\n"
+        "Real containers need Linux, root, runc, conmon and nftables: `skypanel doctor` says what is missing.\n"
+    )
+    return (trusted if settings.runtime == "process" else "") + (
         f"SkyPanel starts: {url}  (data and logs in {settings.data_dir}).\n"
         "Ctrl-C stops the platform; applications keep running and are taken up again by the next `skypanel up`."
     )
