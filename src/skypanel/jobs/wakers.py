@@ -12,6 +12,7 @@ import logging
 import os
 import random
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -127,17 +128,26 @@ class SocketWaker:
                 thread.join()
 
     def _bind(self, receiver: socket.socket) -> None:
-        # Bound under another name and renamed, so that no sender ever meets a socket it may not write to.
-        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        fresh.unlink(missing_ok=True)
-        with _reachable(fresh) as address:
-            receiver.bind(address)
-        if self._uid is None and self._gid is None:
-            fresh.chmod(0o666)
-        else:
-            os.chown(fresh, -1 if self._uid is None else self._uid, -1 if self._gid is None else self._gid)
-            fresh.chmod(0o660)
-        fresh.replace(self.path)
+        # Made in a directory that is ours alone and moved from there: senders never meet a socket they may not write
+        # to, and whoever else may write beside `path` cannot slip another file under our chown.
+        private = tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+        directory = os.open(private, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(directory).st_uid != os.geteuid():
+                raise PermissionError(f"{private} was replaced while a socket was made in it")
+            with _reachable(Path(private, "socket"), directory) as address:
+                receiver.bind(address)
+            if self._uid is None and self._gid is None:
+                os.chmod("socket", 0o666, dir_fd=directory)  # noqa: S103  a message is a hint, forged or not
+            else:
+                uid, gid = (-1 if owner is None else owner for owner in (self._uid, self._gid))
+                os.chmod("socket", 0o660, dir_fd=directory)
+                os.chown("socket", uid, gid, dir_fd=directory, follow_symlinks=False)
+            os.rename("socket", self.path, src_dir_fd=directory)
+        finally:
+            os.close(directory)
+            with contextlib.suppress(OSError):
+                Path(private).rmdir()
 
     @staticmethod
     def _hear(receiver: socket.socket, heard: Heard, stopping: threading.Event) -> None:
@@ -189,13 +199,16 @@ def _notify(session: Session, message: str) -> None:
 
 
 @contextmanager
-def _reachable(path: Path) -> Iterator[str]:
-    """`path` as an address of at most 107 bytes, the kernel's limit: a longer one goes through its open directory."""
-    if len(os.fsencode(path)) < 100:
-        yield str(path)
-        return
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+def _reachable(path: Path, directory: int | None = None) -> Iterator[str]:
+    """`path` as an address of at most 107 bytes, the kernel's limit: a long one goes through its open directory, and so
+    does any one whose `directory` is open already."""
+    if directory is not None:
         yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
+    elif len(os.fsencode(path)) < 100:
+        yield str(path)
+    else:
+        opened = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            yield f"/proc/self/fd/{opened}/{path.name}"
+        finally:
+            os.close(opened)

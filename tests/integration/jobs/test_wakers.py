@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import stat
+import subprocess
+import tempfile
 import threading
 from pathlib import Path
+
+import pytest
 
 from skypanel.jobs import SocketWaker
 
@@ -50,3 +56,20 @@ def test_a_listener_that_is_behind_does_not_block_the_sender(tmp_path: Path) -> 
         for _ in range(2000):
             waker.send("job")
         going.set()
+
+
+@pytest.mark.root
+def test_an_unprivileged_process_reaches_a_worker_that_runs_as_root(tmp_path: Path) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="skypanel-test-wake-", dir="/tmp"))
+    arrived = threading.Event()
+    try:
+        os.chown(directory, 65534, 65534)
+        waker = SocketWaker(directory / "wake.sock", uid=65534, gid=65534)
+        with waker.listening(lambda message: arrived.set()):
+            assert [path.name for path in directory.iterdir()] == ["wake.sock"]
+            send = "import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'job', sys.argv[1])"
+            command = ["/usr/bin/python3", "-c", send, str(directory / "wake.sock")]
+            subprocess.run(command, check=True, user=65534, group=65534, extra_groups=[])
+            assert arrived.wait(15)
+    finally:
+        shutil.rmtree(directory)
