@@ -1,12 +1,14 @@
 """Log lines: appended in batches by the worker, read and followed by the server.
 
 A stream is one sequence of lines: `app:<id>` (sources app, router, system and build), `build:<deployment id>`,
-`run:<run id>`. A cursor names a place in a stream and sorts in its order.
+`run:<run id>`. A cursor names a place in a stream and sorts in its order; one whose line retention has taken goes on at
+the oldest line there is. A message holds no newline: `append` makes one line of each of its lines, and several of one
+longer than `entries.MAX_MESSAGE_BYTES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,7 +38,7 @@ class Query:
     search: str | None = None  # plain text, case-insensitive
     limit: int = 200
     before: str | None = None  # cursor: lines older than it
-    after: str | None = None  # cursor: lines newer than it
+    after: str | None = None  # cursor: lines newer than it; without `before` the page is the oldest of them
 
 
 @dataclass(frozen=True)
@@ -64,3 +66,45 @@ class LogStore(Protocol):
 
 class StopsFollowing(Protocol):
     def __call__(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some lines as they stand in the stream, unfiltered, oldest first."""
+
+    lines: Sequence[Line]
+    position: str  # where to read on; sorts with cursors
+    more: bool  # there may be more already: read again without waiting
+
+
+class ReadsOn(Protocol):
+    """Following without a thread of one's own: `subscribe`, then `read` after each wake. Reads are short."""
+
+    def position(self, stream: str, after: str | None) -> str:
+        """Where the line after that cursor starts; for None, the present end. `before=` takes it as well."""
+        ...
+
+    def read(self, stream: str, position: str) -> Chunk: ...
+
+    def subscribe(self, stream: str, wake: Callable[[], None]) -> Callable[[], None]:
+        """Calls `wake`, from any thread, soon after lines came (perhaps once for many, perhaps for none); the returned
+        function ends it. The stream need not exist yet."""
+        ...
+
+
+class RemembersOrigins(Protocol):
+    """Lines and the place they were read from, kept in one stroke: what makes collecting exactly-once."""
+
+    def append_marked(self, stream: str, entries: Sequence[Entry], *, origin: str, mark: str) -> None:
+        """All of it or nothing. Neither `origin` nor `mark` contains white space."""
+        ...
+
+    def marks(self, stream: str) -> Mapping[str, str]:
+        """The newest mark of every origin that was not forgotten. Retention does not take them."""
+        ...
+
+    def forget(self, stream: str, origin: str) -> None: ...
+
+
+class FullLogStore(LogStore, ReadsOn, RemembersOrigins, Protocol):
+    """What our own drivers are."""
