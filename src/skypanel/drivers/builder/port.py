@@ -64,9 +64,7 @@ class BuiltSlug:
 
 
 class Builder(Protocol):
-    def build(
-        self, request: BuildRequest, *, log: Callable[[str], None], cancelled: Callable[[], bool]
-    ) -> BuiltSlug:
+    def build(self, request: BuildRequest, *, log: Callable[[str], None], cancelled: Callable[[], bool]) -> BuiltSlug:
         """Starts by removing leftovers of `request.id`. Raises BuildFailed, BuildCancelled or FetchFailed (buildpack
         repositories). Leaves nothing behind unless it succeeds."""
         ...

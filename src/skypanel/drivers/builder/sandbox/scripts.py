@@ -1,0 +1,83 @@
+"""The bash that runs in a build's container: around built-in plans, and the classic buildpack API around buildpacks.
+
+Contract of the classic API: https://devcenter.heroku.com/articles/buildpack-api
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+CACHE, ENV, OUT, TMP, TOOLS, BUILDPACKS = (
+    "/build/cache", "/build/env", "/build/out", "/build/tmp", "/build/bin", "/build/buildpacks",
+)  # fmt: skip
+
+HEADER = f"""\
+set -eo pipefail
+umask 022
+export CACHE_DIR={CACHE} ENV_DIR={ENV} OUT_DIR={OUT} TMPDIR={TMP} XDG_CACHE_HOME={CACHE}/xdg PATH={TOOLS}:$PATH
+cd /app
+"""
+# Names that would break the build's own shell are not taken over, as in Heroku's `export_env_dir`.
+LOAD_ENV = f"""\
+load_env() {{
+  local file name value
+  for file in {ENV}/*; do
+    [ -f "$file" ] || continue
+    name=${{file##*/}}
+    case $name in
+      PATH|HOME|PWD|SHELL|GIT_DIR|CPATH|CPPATH|LD_PRELOAD|LIBRARY_PATH|LD_LIBRARY_PATH|BASH_ENV|ENV|IFS|TMPDIR|CACHE_DIR|ENV_DIR|OUT_DIR|UID|EUID|PPID|BASHOPTS|SHELLOPTS)
+        continue ;;
+    esac
+    IFS= read -r -d '' value < "$file" || true
+    export "$name=$value"
+  done
+}}
+"""  # noqa: E501 - one pattern
+
+
+def builtin(script: str) -> str:
+    """One built-in buildpack alone: the application's variables are in the environment."""
+    return f"{HEADER}{LOAD_ENV}load_env\n{script}"
+
+
+def profile(index: int, content: str) -> str:
+    if not content:
+        return ""
+    return (
+        "mkdir -p /app/.profile.d\n"
+        f"cat > /app/.profile.d/{index:02d}-skypanel.sh <<'SKYPANEL_PROFILE'\n{content}\nSKYPANEL_PROFILE\n"
+    )
+
+
+def builtin_among(index: int, script: str, content: str) -> str:
+    """A built-in buildpack between others: in a shell of its own, handing its PATH on as an `export` file would."""
+    return (
+        "(\n"
+        f"{LOAD_ENV}load_env\n{script}\n{profile(index, content)}"
+        f'echo "export PATH=$PATH" > {OUT}/export-{index}\n'
+        ")\n"
+        f". {OUT}/export-{index}\n"
+    )
+
+
+def classic(index: int, name: str, cache: str) -> str:
+    """One third-party buildpack: detect, compile, release; its `export` file is sourced for those after it."""
+    directory = f"{BUILDPACKS}/{index}"
+    shown = shlex.quote(name)
+    return f"""\
+mkdir -p {CACHE}/{cache}
+for program in detect compile release; do [ ! -f {directory}/bin/$program ] || chmod +x {directory}/bin/$program; done
+if [ ! -f {directory}/bin/compile ]; then echo "classic no-compile {index}" > {OUT}/failed; exit 1; fi
+if [ -f {directory}/bin/detect ]; then
+  detected=$(cd {directory} && bin/detect /app) || {{ echo "classic detect {index}" > {OUT}/failed; exit 1; }}
+  echo "-----> $detected app detected"
+  printf '%s' "$detected" > {OUT}/name-{index}
+fi
+echo "-----> Buildpack "{shown}
+(cd {directory} && exec bin/compile /app {CACHE}/{cache} {ENV}) || {{ code=$?; echo "classic compile {index} $code" > {OUT}/failed; exit $code; }}
+if [ -f {directory}/bin/release ]; then
+  (cd {directory} && bin/release /app) > {OUT}/release-{index}.yml || {{ echo "classic release {index}" > {OUT}/failed; exit 1; }}
+fi
+if [ -f {directory}/export ]; then set +e; . {directory}/export; set -e; cd /app; fi
+"""
