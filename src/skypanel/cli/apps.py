@@ -90,13 +90,14 @@ def info(app: AppName, json: Json = False) -> None:
     if json:
         print_json(found | {"replica_list": replicas})
         return
-    health = found["health_check"]
+    health, plan = found["health_check"], found["plan"]
+    checked = f"GET {health['path']}" if health["type"] == "http" else "TCP"
     print_fields([
         ("app", found["slug"]), ("status", found["status"]), ("why", found["status_reason"]), ("url", found["url"]),
         ("git", found["git_url"]), ("branch", found["branch"]), ("buildpack", found["buildpack"]),
-        ("plan", f"{found['plan']['slug']}, {found['plan']['price_per_hour']} {found['currency']} per replica and hour"),
+        ("plan", f"{plan['slug']} ({plan['price_per_hour']} {found['currency']} per replica and hour)"),
         ("cost", f"{found['cost_per_hour']} {found['currency']} per hour"), ("version", found["current_version"]),
-        ("health", f"{health['type']} {health['path'] if health['type'] == 'http' else ''} every {health['interval_s']} s"),
+        ("health", f"{checked} every {health['interval_s']} s"),
     ])  # fmt: skip
     rows = [
         (r["name"], r["health"], f"v{r['version']}", r["restarts"], moment(r["started_at"]), r["last_failure"])

@@ -64,7 +64,8 @@ class Api:
         headers["User-Agent"] = "skypanel-cli"
         # Loading the certificate store takes as long as everything else together; plain HTTP does not need it.
         self._http = httpx.Client(
-            base_url=base, headers=headers, timeout=TIMEOUT, verify=base.startswith("https"), trust_env=bool(not headers.get("Host")),
+            base_url=base, headers=headers, timeout=TIMEOUT, verify=base.startswith("https"),
+            trust_env="Host" not in headers,
         )  # fmt: skip
 
     def request(

@@ -90,9 +90,11 @@ def _show(app: str, version: int, *, json: bool) -> None:
         print_json(found)
         return
     print_fields([
-        ("version", f"v{found['version']}"), ("status", found["status"]), ("why", found["reason"]), ("kind", found["kind"]),
+        ("version", f"v{found['version']}"), ("status", found["status"]), ("why", found["reason"]),
+        ("kind", found["kind"]),
         ("commit", found["commit"]), ("message", found["commit_message"]), ("author", found["commit_author"]),
-        ("buildpack", found["buildpack"]), ("slug", megabytes(found["slug_size_bytes"])), ("digest", found["slug_digest"]),
+        ("buildpack", found["buildpack"]), ("slug", megabytes(found["slug_size_bytes"])),
+        ("digest", found["slug_digest"]),
         ("by", found["requested_by"]), ("cause", found["cause"]), ("rolled back from", found["rolled_back_from"]),
     ])  # fmt: skip
     stages = [(s["name"], s["status"], moment(s["started_at"]), moment(s["finished_at"])) for s in found["stages"]]

@@ -120,9 +120,7 @@ def invitations_create(email: Annotated[str, typer.Argument()], role: Role = "de
     if json:
         print_json(made)
         return
-    print(
-        f"Invited {email}. With an account, or to make one:\n  skypanel register --email {email} --invitation {made['token']}"
-    )
+    print(f"Invited {email}. The invited joins with:\n  skypanel register --email {email} --invitation {made['token']}")
 
 
 @invitations.command("revoke")

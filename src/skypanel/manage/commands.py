@@ -118,9 +118,7 @@ def backup(target: Annotated[Path, typer.Argument(help="The archive to write")],
         size = write_backup(settings_of(data_dir=data_dir), target=target)
     except CannotBackUp as error:
         stop(str(error))
-    print(
-        f"{target} holds everything ({size} bytes). It contains the platform's keys: keep it where only you can read it."
-    )
+    print(f"{target} holds everything ({size} bytes), the platform's keys too: keep it where only you can read it.")
 
 
 def restore(
