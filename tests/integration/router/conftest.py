@@ -116,7 +116,8 @@ class RunningRouter:
 
     def start(self) -> None:
         self.launcher = subprocess.Popen(launcher_command(self.config))
-        wait_for(self.driver.ready)
+        wait_for(lambda: self.launcher is None or self.launcher.poll() is not None or self.driver.ready())
+        assert self.launcher.poll() is None, "the launcher ended"
 
     def traefik(self) -> int:
         """The pid of the Traefik that serves."""

@@ -48,8 +48,8 @@ def test_a_single_replica_is_never_taken_out_by_active_checks() -> None:
 
 
 HOSTILE = [
-    "", "a`) || Host(`b", 'a"b', "a'b", "a b", "a\nb", "a\\b", "ä.test", "A.test", "*.test", "a.test.", "a..b", "-a.test",
-    "{{env `HOME`}}", "a.test:80", "x" * 64, "a\x00b", "a" * 300,
+    "", "a`) || Host(`b", 'a"b', "a'b", "a b", "a\nb", "a\\b", "ä.test", "A.test", "*.test", "a.test.",
+    "a..b", "-a.test",    "{{env `HOME`}}", "a.test:80", "x" * 64, "a\x00b", "a" * 300,
 ]  # fmt: skip
 
 

@@ -37,11 +37,13 @@ if not __package__:  # Run as a file, without site-packages: only the files besi
 from skypanel.drivers.router.traefik.child import SIGNALS, Child, find_binary
 from skypanel.drivers.router.traefik.ports import bound, can_migrate, first_listener, open_listener, taken_over
 from skypanel.drivers.router.traefik.processes import CannotStart, Process, alive, say, start_time
+from skypanel.drivers.router.traefik.trim import trim
 
 NAMES = ("web", "websecure")
 GRACE_S = 12.0  # Traefik gives open requests 10 s
 BACKOFF_S = (0.0, 0.0, 0.1, 0.2, 0.5, 1.0)
 STABLE_S = 2.0
+TRIM_AFTER_S = 1.0
 
 
 class Generation:
@@ -80,6 +82,7 @@ class Launcher:
         self.failures = 0
         self.next_start = 0.0
         self.pokes = 0
+        self.trim_at: float | None = None
         self.stopping = False
 
     # --- ports
@@ -163,6 +166,7 @@ class Launcher:
         self.serving = generation.listeners
         self.current, self.pending = generation, None
         self.pokes = 10 if self.grouped else 0
+        self.trim_at = time.monotonic() + TRIM_AFTER_S
         self._remember()
 
     def poke(self) -> None:
@@ -237,6 +241,11 @@ class Launcher:
             return 0.005
         if self.current is None:
             return self.next_start - now
+        if self.trim_at is not None and now >= self.trim_at:
+            trim(self.current.process[0])
+            self.trim_at = None
+        if self.trim_at is not None:
+            return self.trim_at - now
         return 0.25 if self.draining else None
 
     def run(self) -> int:
