@@ -1,12 +1,18 @@
-"""Processes that are not our children: who they are, and waiting for their end without polling."""
+"""Processes that are not our children: who they are, and waiting for their end (off Linux by looking)."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from skypanel.drivers import shell
+
+POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,10 @@ class ProcessId:
 
     def send(self, number: signal.Signals) -> None:
         """To this very process; nothing happens when it is gone."""
+        if sys.platform != "linux":
+            if self.alive():
+                os.kill(self.pid, number)
+            return
         if (file := self._open()) is not None:
             try:
                 signal.pidfd_send_signal(file, number)
@@ -34,6 +44,11 @@ class ProcessId:
 
     def wait(self, timeout_s: float) -> bool:
         """True when it has ended within the time."""
+        if sys.platform != "linux":
+            deadline = time.monotonic() + timeout_s
+            while self.alive() and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+            return not self.alive()
         file = self._open()
         if file is None:
             return True
@@ -57,7 +72,10 @@ class ProcessId:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When it started, in clock ticks since boot; None when it is gone or a zombie."""
+    """When it started, in clock ticks since boot; None when gone or a zombie. Off Linux: the second it started."""
+    if sys.platform != "linux":
+        started = shell.run(["ps", "-o", "lstart=", "-p", str(pid)], check=False).stdout.decode().strip()
+        return int(time.mktime(time.strptime(started))) if started else None
     try:
         # The name in parentheses may hold anything, so count from behind it.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

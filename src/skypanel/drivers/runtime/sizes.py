@@ -50,14 +50,15 @@ class DirectoriesLimit:
         self._counted = 0
         self._used_then: list[int] = []
 
-    def exceeded(self) -> bool:
+    def exceeded(self, *, at_once: bool = False) -> bool:
+        """`at_once`: counts now, whenever the last count was."""
         now = time.monotonic()
-        if not self._directories or now < self._next_check:
+        if not self._directories or (now < self._next_check and not at_once):
             return False
         self._next_check = now + CHECK_S
         used = [self._used(directory) for directory in self._directories]
         grown = sum(max(0, a - b) for a, b in zip(used, self._used_then, strict=False))
-        if now < self._next_count and self._counted + grown <= self._limit:
+        if not at_once and now < self._next_count and self._counted + grown <= self._limit:
             return False
         self._counted = sum(size_of(directory) for directory in self._directories)
         self._used_then = used

@@ -6,7 +6,7 @@ leftovers.py  removes all of one container    firewall.py   the nftables rules, 
 config.py     spec -> OCI config.json (pure)  nft.py        hands them to the kernel
 stack.py      the read-only root and /etc     disk.py       the writable layer of /app, limited
 monitor.py    starts conmon                   cgroups.py    v1, hybrid and v2
-records.py    what is on disk -> Container    exits.py      inotify on conmon's exit files
+records.py    what is on disk -> Container    logfile.py    conmon's log lines
 seccomp.py    the system call filter          logfile.py    conmon's log lines
 doctor.py     what is missing on a machine    resolvers.py  which name servers containers get
 """

@@ -9,17 +9,17 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from skypanel.drivers.runtime.connections import established_to
+from skypanel.drivers.runtime.exits import ExitWatch, checked_id
 from skypanel.drivers.runtime.oci import seccomp, stack
 from skypanel.drivers.runtime.oci.cgroups import Cgroups
-from skypanel.drivers.runtime.oci.connections import established_to
-from skypanel.drivers.runtime.oci.exits import ExitWatch
 from skypanel.drivers.runtime.oci.firewall import Firewall, Policy
 from skypanel.drivers.runtime.oci.logfile import last_lines
 from skypanel.drivers.runtime.oci.monitor import monitor_of
 from skypanel.drivers.runtime.oci.network import Network
-from skypanel.drivers.runtime.oci.oneoff import OneOff
+from skypanel.drivers.runtime.oci.oneoff import run_to_end
 from skypanel.drivers.runtime.oci.places import Places
-from skypanel.drivers.runtime.oci.records import checked_id, read_container, read_state, running
+from skypanel.drivers.runtime.oci.records import read_container, read_state, running
 from skypanel.drivers.runtime.oci.resolvers import upstream_resolvers
 from skypanel.drivers.runtime.oci.starter import Starter, find_programs
 from skypanel.drivers.runtime.oci.subnet import Leases
@@ -138,8 +138,8 @@ class OciRuntime:
         disk_watch: Sequence[Path] = (),
     ) -> Exit:
         checked_id(spec.id)
-        return OneOff(self._starter).run(
-            spec, limits=limits, on_output=on_output, cancelled=cancelled, disk_watch=disk_watch
+        return run_to_end(
+            self._starter, spec, limits=limits, on_output=on_output, cancelled=cancelled, disk_watch=disk_watch
         )
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 TAIL_BLOCK = 64 * 1024
@@ -38,46 +37,6 @@ class LineJoiner:
         rest = [bytes(line) + b"\n" for line in self._open.values() if line]
         self._open.clear()
         return rest
-
-
-class Follower:
-    """Reads a log as it grows. conmon starts the file anew when it is full: the old one is read to its end first."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
-        self._joiner = LineJoiner()
-
-    def read(self) -> Iterable[bytes]:
-        while True:
-            yield from self._rest()
-            if not self._reopened():
-                return
-
-    def end(self) -> Iterable[bytes]:
-        yield from self.read()
-        yield from self._joiner.end()
-        self.close()
-
-    def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def _rest(self) -> Iterable[bytes]:
-        while self._file is not None and (data := os.read(self._file, 1 << 18)):
-            yield from self._joiner.feed(data)
-
-    def _reopened(self) -> bool:
-        try:
-            if self._file is not None and os.fstat(self._file).st_ino == self._path.stat().st_ino:
-                return False
-            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return False
-        self.close()
-        self._file = file
-        return True
 
 
 def last_lines(path: Path, count: int) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,19 +17,10 @@ from skypanel.drivers.runtime.port import (
     ContainerKind,
     ContainerSpec,
     ContainerStatus,
-    RuntimeFailed,
 )
 from skypanel.drivers.runtime.procfs import ProcessId, boot_id
 
-ID = re.compile(r"[a-z0-9-]{1,64}")
 KILLED = 137
-
-
-def checked_id(container_id: str) -> str:
-    """Ids become paths, cgroups and arguments. Raises RuntimeFailed for what is none."""
-    if not ID.fullmatch(container_id) or container_id.startswith("-"):
-        raise RuntimeFailed(f"{container_id!r} is no container id")
-    return container_id
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,11 @@ class Starter:
     def remove(self, container_id: str) -> None:
         remove_all(container_id, places=self.places, cgroups=self.cgroups, network=self.network, leases=self.leases)
 
+    def unlimited_disk(self, container_id: str) -> list[Path]:
+        """The writable layer where it has no limit of its own, and so has to be watched."""
+        upper = self.places.bundle(container_id) / "upper"
+        return [upper] if upper.is_dir() else []
+
     def _start(self, spec: ContainerSpec, *, log: Path, exits: Path) -> State:
         bundle = self.places.bundle(spec.id)
         bundle.mkdir(mode=0o700)
