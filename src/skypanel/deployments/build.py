@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+import sqlalchemy as sa
+
 from skypanel.apps.env import read_all
 from skypanel.apps.models import App, BuildpackName
 from skypanel.builds.models import Slug
-from skypanel.builds.names import resolve
+from skypanel.builds.names import UnknownBuildpack, resolve
 from skypanel.db import Session
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.models import Deployment
@@ -60,7 +62,11 @@ def build_slug(ctx: JobContext, platform: Platform, deployment_id: str, log: Dep
     assert deployment.commit is not None
     with platform.database.reading() as session:
         variables = read_all(session, platform.vault, app.id)
-        names = {row.name: row.git_url for row in session.query(BuildpackName)}
+        names = {row.name: row.git_url for row in session.scalars(sa.select(BuildpackName))}
+    try:
+        buildpacks = [resolve(names, entry) for entry in app.buildpacks]
+    except UnknownBuildpack as error:
+        raise DeployFailed(error.code, error.detail) from error
     request = BuildRequest(
         id=deployment.id,
         app_id=app.id,
@@ -71,7 +77,7 @@ def build_slug(ctx: JobContext, platform: Platform, deployment_id: str, log: Dep
             deployment.commit, deployment.commit_message or "", deployment.commit_author or "", deployment.branch
         ),
         git_url=app.git_url,
-        buildpacks=[resolve(names, entry) for entry in app.buildpacks],
+        buildpacks=buildpacks,
         env={name: Secret(value) for name, value in variables.items()},
         limits=platform.rules.build_limits,
         cache=platform.rules.build_cache and app.build_cache,

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 import sqlalchemy as sa
 
 from skypanel.apps.models import BuildpackName
+from skypanel.builds.names import DEFAULT_NAMES
 from skypanel.db import Session
 from skypanel.drivers.router.traefik import setup as router_setup
 from skypanel.drivers.router.traefik.command import launcher_command
@@ -19,13 +20,6 @@ from skypanel.instance import Instance
 from skypanel.kit.clock import SystemClock
 from skypanel.orgs.plans import seed_plans
 from skypanel.settings import Settings
-
-BUILDPACKS = {
-    **{f"heroku/{name}": f"https://github.com/heroku/heroku-buildpack-{name}" for name in (
-        "python", "nodejs", "ruby", "go", "java", "php", "gradle", "scala", "clojure")},
-    "heroku/procfile": "https://github.com/heroku/heroku-buildpack-procfile",
-    "heroku/static": "https://github.com/heroku/heroku-buildpack-static",
-}  # fmt: skip
 
 
 def chosen_runtime(settings: Settings) -> str:
@@ -71,6 +65,6 @@ def seed(session: Session, *, now: datetime) -> None:
     """The default plans and buildpack names that are missing: an admin's changes stay."""
     seed_plans(session, now=now)
     known = set(session.scalars(sa.select(BuildpackName.name)))
-    for name, git_url in BUILDPACKS.items():
+    for name, git_url in DEFAULT_NAMES.items():
         if name not in known:
             session.add(BuildpackName(name=name, git_url=git_url))
