@@ -26,6 +26,90 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_buildpack_names_name")),
     )
     op.create_table(
+        "idempotent_requests",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("response", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_requests")),
+    )
+    with op.batch_alter_table("idempotent_requests", schema=None) as batch_op:
+        batch_op.create_index("ix_idempotent_requests_created_at", ["created_at"], unique=False)
+
+    op.create_table(
+        "job_ticks",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("tick", skypanel.jobs.models.Moment(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_job_ticks")),
+    )
+    op.create_table(
+        "jobs",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=80), nullable=False),
+        sa.Column("queue", sa.String(length=80), nullable=False),
+        sa.Column("key", sa.String(length=120), nullable=True),
+        sa.Column("dedup", sa.String(length=200), nullable=True),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("args", sa.JSON(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("run_at", skypanel.jobs.models.Moment(), nullable=True),
+        sa.Column("created_at", skypanel.jobs.models.Moment(), nullable=False),
+        sa.Column("started_at", skypanel.jobs.models.Moment(), nullable=True),
+        sa.Column("finished_at", skypanel.jobs.models.Moment(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("max_attempts", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("cancel", sa.Boolean(), nullable=False),
+        sa.Column("failing", sa.Boolean(), nullable=False),
+        sa.Column("worker", sa.String(length=120), nullable=True),
+        sa.Column("incarnation", sa.String(length=64), nullable=True),
+        sa.Column("lease_until", skypanel.jobs.models.Moment(), nullable=True),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_jobs")),
+        sa.UniqueConstraint("id", name=op.f("uq_jobs_id")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_jobs_finished_at",
+            ["finished_at"],
+            unique=False,
+            sqlite_where=sa.text("finished_at IS NOT NULL"),
+            postgresql_where=sa.text("finished_at IS NOT NULL"),
+        )
+        batch_op.create_index("ix_jobs_key_state", ["key", "state"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_lease",
+            ["lease_until"],
+            unique=False,
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
+        )
+        batch_op.create_index(
+            "ix_jobs_ready",
+            ["queue", "priority", "seq"],
+            unique=False,
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        )
+        batch_op.create_index(
+            "uq_jobs_dedup_queued",
+            ["queue", "dedup"],
+            unique=True,
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        )
+        batch_op.create_index(
+            "uq_jobs_key_running",
+            ["key"],
+            unique=True,
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
+        )
+
+    op.create_table(
         "login_failures",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("subject", sa.String(length=300), nullable=False),
@@ -176,6 +260,28 @@ def upgrade() -> None:
     with op.batch_alter_table("invitations", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_invitations_organization_id"), ["organization_id"], unique=False)
 
+    op.create_table(
+        "job_attempts",
+        sa.Column("job_id", sa.String(length=64), nullable=False),
+        sa.Column("fence", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.String(length=120), nullable=False),
+        sa.Column("started_at", skypanel.jobs.models.Moment(), nullable=False),
+        sa.Column("finished_at", skypanel.jobs.models.Moment(), nullable=True),
+        sa.Column("outcome", sa.String(length=20), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_attempts_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "fence", name=op.f("pk_job_attempts")),
+    )
+    op.create_table(
+        "job_steps",
+        sa.Column("job_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.Column("recorded_at", skypanel.jobs.models.Moment(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_steps_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_job_steps")),
+    )
     op.create_table(
         "memberships",
         sa.Column("organization_id", sa.String(length=36), nullable=False),
@@ -384,6 +490,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_memberships_user_id"))
 
     op.drop_table("memberships")
+    op.drop_table("job_steps")
+    op.drop_table("job_attempts")
     with op.batch_alter_table("invitations", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_invitations_organization_id"))
 
@@ -408,5 +516,35 @@ def downgrade() -> None:
         batch_op.drop_index("ix_login_failures_subject_at")
 
     op.drop_table("login_failures")
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_jobs_key_running",
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
+        )
+        batch_op.drop_index(
+            "uq_jobs_dedup_queued",
+            sqlite_where=sa.text("state = 'queued'"),
+            postgresql_where=sa.text("state = 'queued'"),
+        )
+        batch_op.drop_index(
+            "ix_jobs_ready", sqlite_where=sa.text("state = 'queued'"), postgresql_where=sa.text("state = 'queued'")
+        )
+        batch_op.drop_index(
+            "ix_jobs_lease", sqlite_where=sa.text("state = 'running'"), postgresql_where=sa.text("state = 'running'")
+        )
+        batch_op.drop_index("ix_jobs_key_state")
+        batch_op.drop_index(
+            "ix_jobs_finished_at",
+            sqlite_where=sa.text("finished_at IS NOT NULL"),
+            postgresql_where=sa.text("finished_at IS NOT NULL"),
+        )
+
+    op.drop_table("jobs")
+    op.drop_table("job_ticks")
+    with op.batch_alter_table("idempotent_requests", schema=None) as batch_op:
+        batch_op.drop_index("ix_idempotent_requests_created_at")
+
+    op.drop_table("idempotent_requests")
     op.drop_table("buildpack_names")
     # ### end Alembic commands ###
