@@ -43,7 +43,7 @@ def _process_types(session: Session, apps: Sequence[App]) -> dict[str, dict[str,
         .join(Slug, Slug.id == Deployment.slug_id)
         .where(Deployment.id.in_(current))
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def wanted_formation(app: App, process_types: Mapping[str, str]) -> dict[str, int]:

@@ -47,7 +47,7 @@ def _body(row: Deployment, stages: Sequence[DeploymentStage], slug: Slug | None)
 
 def replica_bodies(session: Session, replicas: Sequence[Replica]) -> list[ReplicaBody]:
     ids = {replica.deployment_id for replica in replicas}
-    rows = session.execute(sa.select(Deployment.id, Deployment.version).where(Deployment.id.in_(ids))).tuples()
+    rows = session.execute(sa.select(Deployment.id, Deployment.version).where(Deployment.id.in_(ids)))
     versions = dict(rows.all())
     return [_replica(replica, versions[replica.deployment_id]) for replica in replicas]
 

@@ -56,6 +56,12 @@ class World:
     viewers: dict[tuple[str, str], Viewer] = field(default_factory=dict)  # (organization, role)
     tokens: dict[tuple[str, str], str] = field(default_factory=dict)
 
+    now = NOW
+    refuse_local = staticmethod(refuse_local)
+
+    def make(self, session: Session, viewer: Viewer, **given: object) -> App:
+        return make_app(session, viewer, **given)  # type: ignore[arg-type]
+
     def viewer(self, organization: str = "acme", role: str = "owner") -> Viewer:
         return self.viewers[organization, role]
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skypanel.apps.dotenv_files import MAX_FILE_BYTES, export_text, parse
+from skypanel.apps.variables import name_problem
 from skypanel.errors import Invalid
 
 CANARY = "canary5f2b9c"
@@ -76,7 +77,7 @@ def test_an_export_imported_again_changes_nothing() -> None:
     assert parse(export_text(["A", "B"])).variables == {}
 
 
-NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(lambda name: name not in ("PORT", "PS", "DYNO"))
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(lambda name: name_problem(name) is None)
 VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=60)
 
 

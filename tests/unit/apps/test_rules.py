@@ -30,8 +30,8 @@ def test_branches_that_git_allows(branch: str) -> None:
 
 @pytest.mark.parametrize(
     "branch",
-    ["-x", "--upload-pack=id", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a", "a/", "a//b", "a.lock",
-     "a/.b", "@", "a@{0}", "a\nb", "a\0b", "a.", "x" * 251, "\u202eabc"],
+    ["-x", "--upload-pack=id", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "/a", "a/", "a//b",
+     "a.lock", "a/.b", "@", "a@{0}", "a\nb", "a\0b", "a.", "x" * 251, "\u202eabc"],
 )  # fmt: skip
 def test_branches_that_git_does_not_allow(branch: str) -> None:
     with pytest.raises(Invalid) as refused:
