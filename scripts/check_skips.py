@@ -1,6 +1,6 @@
 """`check_skips.py REPORT ALLOWED`: 1 when a test of the JUnit report was skipped that the list does not name.
 
-A line of the list: `path::test name` or a prefix of it ending in `*`, then ` # why`. Without a reason it does not count.
+A line of the list: `path::test name`, or a beginning of it and `*`, then ` # why`. Without a reason it is nothing.
 """
 
 from __future__ import annotations
