@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from skypanel.api.app import create_api
 from skypanel.gitserver.routes import router as git
-from skypanel.wiring import server_services
+from skypanel.wiring.serve import server_services
 
 
 def create_app() -> FastAPI:

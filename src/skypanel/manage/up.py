@@ -108,7 +108,7 @@ def down(settings: Settings, *, apps: bool, timeout_s: float = 90) -> bool:
     for left in router_processes(settings.data_dir):  # the Traefik of a launcher that was killed
         os.kill(left, signal.SIGTERM)
     if apps:
-        from skypanel import wiring  # loads every driver, which `down` alone does not need
+        from skypanel.wiring import work as wiring  # loads every driver, which `down` alone does not need
 
         wiring.stop_all_containers(settings)
     return pid is not None

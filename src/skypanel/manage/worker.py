@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from skypanel.settings import Settings
-from skypanel.wiring import hold, worker
+from skypanel.wiring.work import hold, worker
 
 
 def main() -> None:

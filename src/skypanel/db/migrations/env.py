@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from alembic import context
 
-from skypanel.db.base import UtcDateTime
+from skypanel.db.base import Moment, UtcDateTime
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -17,6 +17,9 @@ def render_item(kind: str, value: object, autogen: AutogenContext) -> str | Lite
     if kind == "type" and isinstance(value, UtcDateTime):
         autogen.imports.add("from skypanel.db import UtcDateTime")
         return "UtcDateTime()"
+    if kind == "type" and isinstance(value, Moment):
+        autogen.imports.add("from skypanel.db.base import Moment")
+        return "Moment()"
     return False
 
 

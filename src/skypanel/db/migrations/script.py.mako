@@ -1,6 +1,6 @@
 """${message}
 
-A revision works with the release before it (both run for a moment during an upgrade): add first, remove a release later.
+A revision works with the release before it, for both run for a moment during an upgrade: add first, remove later.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """first tables
 
-A revision works with the release before it (both run for a moment during an upgrade): add first, remove a release later.
+A revision works with the release before it, for both run for a moment during an upgrade: add first, remove later.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from skypanel.db import UtcDateTime
+from skypanel.db.base import Moment
 
 revision = "0001"
 down_revision = None
@@ -39,7 +40,7 @@ def upgrade() -> None:
     op.create_table(
         "job_ticks",
         sa.Column("name", sa.String(length=80), nullable=False),
-        sa.Column("tick", skypanel.jobs.models.Moment(), nullable=False),
+        sa.Column("tick", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_job_ticks")),
     )
     op.create_table(
@@ -55,10 +56,10 @@ def upgrade() -> None:
         sa.Column("args", sa.JSON(), nullable=False),
         sa.Column("result", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.Column("run_at", skypanel.jobs.models.Moment(), nullable=True),
-        sa.Column("created_at", skypanel.jobs.models.Moment(), nullable=False),
-        sa.Column("started_at", skypanel.jobs.models.Moment(), nullable=True),
-        sa.Column("finished_at", skypanel.jobs.models.Moment(), nullable=True),
+        sa.Column("run_at", Moment(), nullable=True),
+        sa.Column("created_at", Moment(), nullable=False),
+        sa.Column("started_at", Moment(), nullable=True),
+        sa.Column("finished_at", Moment(), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
@@ -66,7 +67,7 @@ def upgrade() -> None:
         sa.Column("failing", sa.Boolean(), nullable=False),
         sa.Column("worker", sa.String(length=120), nullable=True),
         sa.Column("incarnation", sa.String(length=64), nullable=True),
-        sa.Column("lease_until", skypanel.jobs.models.Moment(), nullable=True),
+        sa.Column("lease_until", Moment(), nullable=True),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_jobs")),
         sa.UniqueConstraint("id", name=op.f("uq_jobs_id")),
         sqlite_autoincrement=True,
@@ -266,8 +267,8 @@ def upgrade() -> None:
         sa.Column("fence", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(length=120), nullable=False),
-        sa.Column("started_at", skypanel.jobs.models.Moment(), nullable=False),
-        sa.Column("finished_at", skypanel.jobs.models.Moment(), nullable=True),
+        sa.Column("started_at", Moment(), nullable=False),
+        sa.Column("finished_at", Moment(), nullable=True),
         sa.Column("outcome", sa.String(length=20), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_attempts_job_id"), ondelete="CASCADE"),
@@ -278,7 +279,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=120), nullable=False),
         sa.Column("result", sa.Text(), nullable=False),
-        sa.Column("recorded_at", skypanel.jobs.models.Moment(), nullable=False),
+        sa.Column("recorded_at", Moment(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_steps_job_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_job_steps")),
     )

@@ -1,21 +1,16 @@
-"""The one place that reads settings and names concrete drivers. Nothing below knows which ones were chosen."""
+"""The worker process: every driver it works with."""
 
 from __future__ import annotations
 
 import fcntl
-import fnmatch
 import os
 import socket
 import sys
-from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import IO
 
-from skypanel import __version__
-from skypanel.accounts.policy import AuthPolicy
-from skypanel.apps.vault import Vault
 from skypanel.db import Database
 from skypanel.deployments.monitor import Monitor
 from skypanel.deployments.platform import Platform, Rules
@@ -23,63 +18,37 @@ from skypanel.drivers import probe
 from skypanel.drivers.builder.port import BuildLimits
 from skypanel.drivers.builder.sandbox import SandboxBuilder
 from skypanel.drivers.builder.sandbox.toolchains import MachineToolchains
-from skypanel.drivers.logstore.embedded import EmbeddedLogStore
 from skypanel.drivers.router import accesslog
 from skypanel.drivers.router.traefik.driver import TraefikRouter
 from skypanel.drivers.router.traefik.files import IDLE_CONNECTION_S
 from skypanel.drivers.runtime.oci import OciRuntime
 from skypanel.drivers.runtime.port import Runtime
 from skypanel.drivers.runtime.process import ProcessRuntime
-from skypanel.drivers.source.git import GitSource
 from skypanel.drivers.source.port import Credentials
-from skypanel.http.context import Services
-from skypanel.instance import Instance, read_instance
-from skypanel.jobs import Engine, SocketWaker, install
-from skypanel.kit.clock import SystemClock
+from skypanel.instance import Instance
+from skypanel.jobs import Engine
 from skypanel.kit.ids import new_id
 from skypanel.kit.secret import Secret
 from skypanel.logs.build_log import BuildLog
 from skypanel.logs.collector import Collector
 from skypanel.settings import Settings
+from skypanel.wiring.shared import (
+    CLOCK,
+    connect_host,
+    git_source,
+    instance_of,
+    log_store,
+    open_database,
+    passed_through,
+    vault_of,
+)
 from skypanel.worker.handlers import QUEUES, handlers
 from skypanel.worker.schedules import SCHEDULES
 from skypanel.worker.targets import LogTargets
 from skypanel.worker.upkeep import Upkeep
 from skypanel.worker.work import Worker
 
-CLOCK = SystemClock()
 MB = 1_000_000
-
-
-def instance_of(settings: Settings) -> Instance:
-    """Raises SystemExit with one line when the platform was never started there."""
-    instance = read_instance(settings.data_dir)
-    if instance is None:
-        raise SystemExit(f"There is no platform in {settings.data_dir}; `skypanel up` makes one.")
-    return instance
-
-
-def open_database(settings: Settings, instance: Instance) -> Database:
-    database = Database(settings.effective_database_url)
-    if database.dialect == "sqlite":
-        install(database, SocketWaker(settings.data_dir / "run" / "wake.sock", uid=instance.uid, gid=instance.gid))
-    return database
-
-
-def vault_of(settings: Settings) -> Vault:
-    return Vault((settings.data_dir / "keys" / "master.keys").read_text().split())
-
-
-def log_store(settings: Settings, instance: Instance) -> EmbeddedLogStore:
-    return EmbeddedLogStore(settings.data_dir / "logs", gid=instance.gid)
-
-
-def git_source(settings: Settings) -> GitSource:
-    return GitSource(
-        mirrors_dir=settings.data_dir / "mirrors",
-        allowed_private_hosts=settings.git_allowed_private_hosts,
-        passthrough=passed_through(settings, os.environ),
-    )
 
 
 def git_credentials(settings: Settings) -> Credentials | None:
@@ -88,12 +57,6 @@ def git_credentials(settings: Settings) -> Credentials | None:
     if settings.token is None and key is None:
         return None
     return Credentials(username="x-access-token" if settings.token else None, token=settings.token, ssh_key=key)
-
-
-def passed_through(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The part of the platform's own environment that builds see: package registries behind a mirror or private CA."""
-    patterns = settings.build_env_passthrough
-    return {n: v for n, v in environment.items() if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)}
 
 
 def runtime_kind(settings: Settings) -> str:
@@ -126,11 +89,6 @@ def stop_all_containers(settings: Settings) -> None:
         runtime.remove(container.id)
     if isinstance(runtime, OciRuntime):
         runtime.destroy()
-
-
-def connect_host(settings: Settings) -> str:
-    """Where the router is asked from this machine."""
-    return "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104  no binding here
 
 
 def rules(settings: Settings) -> Rules:
@@ -231,55 +189,3 @@ def worker(settings: Settings) -> Worker:
         rotate_access=lambda: accesslog.rotate(router_dir),
     )
     return Worker(site, engine, monitor, collector, settings.reconcile_interval_s)
-
-
-def server_services() -> Services:
-    settings = Settings()
-    instance = instance_of(settings)
-    port = f":{settings.http_port}" if settings.public_scheme == "http" else f":{settings.https_port}"
-    if (settings.public_scheme, port) in (("http", ":80"), ("https", ":443")):
-        port = ""
-    return Services(
-        database=open_database(settings, instance),
-        clock=CLOCK,
-        vault=vault_of(settings),
-        auth=AuthPolicy(
-            jwt_key=Secret((settings.data_dir / "keys" / "jwt.key").read_text().strip()),
-            session_hours=settings.session_hours,
-            login_failures_per_quarter=settings.login_failures_per_quarter,
-            registration=settings.registration,
-        ),
-        logs=log_store(settings, instance),
-        check_git_url=git_source(settings).check_url,
-        app_url=lambda subdomain: f"{settings.public_scheme}://{subdomain}.{settings.default_domain}{port}",
-        max_apps_per_org=settings.max_apps_per_org,
-        max_deployments_per_hour=settings.max_deployments_per_hour,
-        currency=settings.currency,
-        readiness=lambda: readiness(settings),
-        public_url=f"{settings.public_scheme}://{settings.dashboard_host}{port}",
-        git_dir=settings.data_dir / "git",
-        version=__version__,
-    )
-
-
-def readiness(settings: Settings) -> Mapping[str, str]:
-    """Part -> "ok" or what is wrong."""
-    router = probe.ask_http(
-        connect_host(settings), settings.http_port, "/healthz", host=settings.dashboard_host, timeout_s=2
-    )
-    return {
-        "worker": "ok" if _held(settings.data_dir / "run" / "worker.lock") else "the worker does not run",
-        "router": "ok" if router.status == 200 else f"no answer through the router: {router.error or router.status}",
-    }
-
-
-def _held(path: Path) -> bool:
-    """Whether a worker lives: it holds this lock as long as it does."""
-    try:
-        with path.open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
