@@ -28,6 +28,7 @@ from skypanel.kit.secret import Secret
 
 TERMINATED, KILLED = 143, 137
 LOOK_S = 0.02
+JOIN_S = 2.0  # a program that does not look at `killed` is left behind
 
 
 @dataclass
@@ -82,6 +83,7 @@ def serving(inside: Inside) -> int:
 class _Kept:
     container: Container
     inside: Inside
+    thread: threading.Thread | None = None
 
 
 class Machine:
@@ -149,7 +151,8 @@ class MemoryRuntime:
             machine.kept[spec.id] = kept
         default = serving if self._serve and spec.port else until_stopped
         program = self._programs.get(spec.command[0], default)
-        threading.Thread(target=self._live, args=(kept, program), name=f"memory-{spec.id}", daemon=True).start()
+        kept.thread = threading.Thread(target=self._live, args=(kept, program), name=f"memory-{spec.id}", daemon=True)
+        kept.thread.start()
         return container
 
     def _live(self, kept: _Kept, program: Program) -> None:
@@ -186,6 +189,8 @@ class MemoryRuntime:
             self._reported.pop(container_id, None)
         if kept is not None:
             self._end(kept, KILLED)
+            if kept.thread is not None:
+                kept.thread.join(JOIN_S)
 
     def get(self, container_id: str) -> Container | None:
         with self.machine.lock:

@@ -180,6 +180,18 @@ class Runtime(RunsOneOff, Protocol):
 
 
 @dataclass(frozen=True)
+class Usage:
+    cpu_seconds: float  # since its start
+    memory_bytes: int  # now, without page cache that can be dropped
+
+
+class ReportsUsage(Protocol):
+    def usage(self, container_id: str) -> Usage | None:
+        """None when there is no such container."""
+        ...
+
+
+@dataclass(frozen=True)
 class Problem:
     """Something `doctor` found: one line, and the remedy."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
@@ -23,9 +24,10 @@ from skypanel.drivers.runtime.oci.records import read_container, read_state, run
 from skypanel.drivers.runtime.oci.resolvers import upstream_resolvers
 from skypanel.drivers.runtime.oci.starter import Starter, find_programs
 from skypanel.drivers.runtime.oci.subnet import Leases
-from skypanel.drivers.runtime.port import Container, ContainerSpec, Exit, RunLimits, RuntimeFailed
+from skypanel.drivers.runtime.port import Container, ContainerSpec, Exit, RunLimits, RuntimeFailed, Usage
 
 KILL_S = 10.0
+MIRROR_S = 600.0
 
 
 class OciRuntime:
@@ -56,6 +58,7 @@ class OciRuntime:
         self._leases = Leases(self.places.addresses, instance=instance, network=subnet)
         self._firewall = Firewall(Policy(instance, subnet, self._resolvers, tuple(allowed_private), tuple(host_ports)))
         self._cgroups = Cgroups()
+        self._next_mirror = 0.0
         self._exits = ExitWatch(self.places.exits)
 
     @cached_property
@@ -74,7 +77,9 @@ class OciRuntime:
         for directory in (self.places.rootfs, self.places.etc, self.places.empty):
             directory.chmod(0o755)
         stack.prepare_rootfs(self.places)
-        stack.prepare_etc(self.places, resolvers=self._resolvers, ca_bundle=self._ca_bundle)
+        stack.prepare_etc(
+            self.places, resolvers=self._resolvers, ca_bundle=self._ca_bundle, mirror=self._mirror_is_due()
+        )
         self._network.prepare()
         self._firewall.prepare()
         self._return_lost_leases()
@@ -142,6 +147,10 @@ class OciRuntime:
             self._starter, spec, limits=limits, on_output=on_output, cancelled=cancelled, disk_watch=disk_watch
         )
 
+    def usage(self, container_id: str) -> Usage | None:
+        found = self._cgroups.usage(f"{self.places.cgroup}/{checked_id(container_id)}")
+        return None if found is None else Usage(cpu_seconds=found[0], memory_bytes=found[1])
+
     def close(self) -> None:
         """Lets go of what this object holds; containers go on."""
         self._exits.close()
@@ -157,6 +166,13 @@ class OciRuntime:
         self._firewall.destroy()
         for path in (self.places.cgroup, self.places.monitors):
             self._cgroups.destroy(path)
+
+    def _mirror_is_due(self) -> bool:
+        """The machine's own /etc changes with package updates, so looking at all of it now and then is enough."""
+        if time.monotonic() < self._next_mirror:
+            return False
+        self._next_mirror = time.monotonic() + MIRROR_S
+        return True
 
     def _return_lost_leases(self) -> None:
         """Addresses whose container is gone: their taker died between taking and using them."""

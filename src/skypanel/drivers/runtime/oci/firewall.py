@@ -8,7 +8,7 @@ and cannot pretend to be each other: link, hardware address and IP address of ea
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -98,17 +98,17 @@ class Firewall:
 
     def prepare(self) -> None:
         """Sets the rules where they are not exactly ours. Raises RuntimeFailed."""
-        self._keep("inet", rules(self._policy))
-        self._keep("bridge", identity_rules(self._policy))
+        self._keep("inet", rules)
+        self._keep("bridge", identity_rules)
         self._let_through_other_firewalls()
 
-    def _keep(self, family: str, text: str) -> None:
+    def _keep(self, family: str, wanted: Callable[[Policy], str]) -> None:
         listed = self._list(family)
         if listed is not None and listed == self._listed.get(family):
             return
         table = f"table {family} {self._policy.table}"
         # `add` first: deleting what is not there is an error, and all of it is one transaction.
-        self._nft.run(f"add {table}\ndelete {table}\n{text}\n")
+        self._nft.run(f"add {table}\ndelete {table}\n{wanted(self._policy)}\n")
         self._listed[family] = self._list(family) or ""
 
     def _list(self, family: str) -> str | None:

@@ -36,9 +36,11 @@ def unmerged_directories() -> list[Path]:
     return [path for name in LINKS if (path := Path("/") / name).is_dir() and not path.is_symlink()]
 
 
-def prepare_etc(places: Places, *, resolvers: Sequence[IPv4Address], ca_bundle: Path | None) -> None:
-    """Copies what changed since the last time; the copy is what all containers share."""
-    for name in SHARED_ETC:
+def prepare_etc(
+    places: Places, *, resolvers: Sequence[IPv4Address], ca_bundle: Path | None, mirror: bool = True
+) -> None:
+    """`mirror`: copies what changed in the machine's /etc; the copy is what all containers share."""
+    for name in SHARED_ETC if mirror else ():
         source = Path("/etc") / name
         if source.exists():
             _mirror(source, places.etc / name)

@@ -55,6 +55,18 @@ def init_command() -> Sequence[str]:
     return SHELL_INIT
 
 
+def refuse_links(source: Path, *, below: Path) -> None:
+    """A directory of the platform that a tenant could replace by a link would show him any file of the machine.
+    Raises RuntimeFailed."""
+    if not source.exists():
+        raise RuntimeFailed(f"{source} does not exist and can't be shown to a container")
+    for path in (source, *source.parents):
+        if path == below or (path != source and not path.is_relative_to(below)):
+            return
+        if path.is_symlink():
+            raise RuntimeFailed(f"{path} is a link and can't be shown to a container")
+
+
 @dataclass(frozen=True)
 class Starter:
     places: Places
@@ -83,6 +95,8 @@ class Starter:
         return [upper] if upper.is_dir() else []
 
     def _start(self, spec: ContainerSpec, *, log: Path, exits: Path) -> State:
+        for bind in spec.binds:
+            refuse_links(bind.source, below=self.places.data_dir)
         bundle = self.places.bundle(spec.id)
         bundle.mkdir(mode=0o700)
         write_labels(bundle, spec, log=log, exits=exits)

@@ -1,0 +1,46 @@
+"""One suite over every runtime."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+from containers import FAKES, House
+
+from skypanel.drivers.runtime.memory import Machine, MemoryRuntime
+from skypanel.drivers.runtime.oci import OciRuntime, choose_network, taken_networks
+from skypanel.drivers.runtime.port import Runtime
+from skypanel.drivers.runtime.process import ProcessRuntime
+
+
+@pytest.fixture(params=["memory", "process", pytest.param("oci", marks=pytest.mark.root)])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    layer = tmp_path / "layer"
+    layer.mkdir()
+    (layer / "hello.txt").write_text("from the layer")
+    kind = request.param
+    if kind == "memory":
+        machine = Machine()
+        house = House(kind, lambda: MemoryRuntime(machine=machine, programs=FAKES), layer)
+    elif kind == "process":
+        house = House(kind, lambda: ProcessRuntime(data_dir=tmp_path / "data", node="here"), layer)
+    else:
+        instance = uuid.uuid4().hex[:8]
+        subnet = choose_network(IPv4Network("10.212.0.0/16"), taken_networks())
+        house = House(
+            kind, lambda: OciRuntime(data_dir=tmp_path / "data", instance=instance, subnet=subnet, node="here"), layer
+        )
+    first = house.driver()
+    first.prepare()
+    yield house
+    first.destroy()  # type: ignore[attr-defined]
+    for runtime in house.made:
+        runtime.close()
+
+
+@pytest.fixture
+def runtime(house: House) -> Runtime:
+    return house.made[0]
