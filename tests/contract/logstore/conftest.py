@@ -9,14 +9,14 @@ import pytest
 
 from skypanel.drivers.logstore.embedded import EmbeddedLogStore
 from skypanel.drivers.logstore.memory import MemoryLogStore
-from skypanel.drivers.logstore.port import Entry, FullLogStore
+from skypanel.drivers.logstore.port import Entry, LogStore
 
 SECOND = 10**9
 MakeEntry = Callable[..., Entry]
 
 
 @pytest.fixture(params=["memory", "embedded", "embedded in tiny segments", "embedded without inotify"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FullLogStore]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogStore]:
     if request.param == "memory":
         yield MemoryLogStore()
         return

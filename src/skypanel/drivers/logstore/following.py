@@ -6,19 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
 
 from skypanel.drivers.logstore.entries import selects
-from skypanel.drivers.logstore.port import Line, LogStore, Query, ReadsOn, StopsFollowing
+from skypanel.drivers.logstore.port import Line, LogStore, Query, StopsFollowing
 
 HEARTBEAT_S = 1.0
 
 
-class _Store(LogStore, ReadsOn, Protocol):
-    pass
-
-
-def start_of(store: _Store, stream: str, query: Query) -> tuple[list[Line], str]:
+def start_of(store: LogStore, stream: str, query: Query) -> tuple[list[Line], str]:
     """What a follower shows first, and the position from which it reads on: nothing between is lost or shown twice."""
     if query.after is not None:
         return [], store.position(stream, query.after)
@@ -28,7 +23,7 @@ def start_of(store: _Store, stream: str, query: Query) -> tuple[list[Line], str]
     return list(store.query(stream, replace(query, before=end)).lines), end
 
 
-def follow(store: _Store, stream: str, query: Query, *, stop: StopsFollowing) -> Iterator[Line | None]:
+def follow(store: LogStore, stream: str, query: Query, *, stop: StopsFollowing) -> Iterator[Line | None]:
     woken = threading.Event()
     unsubscribe = store.subscribe(stream, woken.set)
     try:

@@ -47,23 +47,6 @@ class LinePage:
     next_before: str | None  # cursor for the page before this one; None at the beginning
 
 
-class LogStore(Protocol):
-    def append(self, stream: str, entries: Sequence[Entry]) -> None: ...
-
-    def query(self, stream: str, query: Query) -> LinePage: ...
-
-    def follow(self, stream: str, query: Query, *, stop: StopsFollowing) -> Iterator[Line | None]:
-        """Lines after `query.after` (or after the newest `limit` ones) as they come; None about every second while
-        nothing comes, so that the caller may send a heartbeat or end. Woken by events, not by polling."""
-        ...
-
-    def drop(self, stream: str) -> None: ...
-
-    def retain(self, *, older_than_ns: int, max_bytes_per_stream: int, max_bytes: int) -> int:
-        """Removes what is too old or too much, oldest first; returns the bytes freed."""
-        ...
-
-
 class StopsFollowing(Protocol):
     def __call__(self) -> bool: ...
 
@@ -106,5 +89,18 @@ class RemembersOrigins(Protocol):
     def forget(self, stream: str, origin: str) -> None: ...
 
 
-class FullLogStore(LogStore, ReadsOn, RemembersOrigins, Protocol):
-    """What our own drivers are."""
+class LogStore(ReadsOn, RemembersOrigins, Protocol):
+    def append(self, stream: str, entries: Sequence[Entry]) -> None: ...
+
+    def query(self, stream: str, query: Query) -> LinePage: ...
+
+    def follow(self, stream: str, query: Query, *, stop: StopsFollowing) -> Iterator[Line | None]:
+        """Lines after `query.after` (or after the newest `limit` ones) as they come; None about every second while
+        nothing comes, so that the caller may send a heartbeat or end. Woken by events, not by polling."""
+        ...
+
+    def drop(self, stream: str) -> None: ...
+
+    def retain(self, *, older_than_ns: int, max_bytes_per_stream: int, max_bytes: int) -> int:
+        """Removes what is too old or too much, oldest first; returns the bytes freed."""
+        ...
