@@ -12,6 +12,7 @@ from skypanel.apps.models import App, Wanted
 from skypanel.apps.queries import list_apps
 from skypanel.apps.rules import HealthCheck
 from skypanel.apps.update import draft_changes, health_of, update_app
+from skypanel.builds.known import require_known_buildpacks
 from skypanel.db import Session
 from skypanel.deployments.clear_cache import request_clear_cache
 from skypanel.deployments.requests import request_delete, request_restart
@@ -58,6 +59,7 @@ def create(session: Session, services: Services, viewer: Viewer, body: NewAppBod
         replicas=body.replicas,
         health=body.health_check.over(HealthCheck()) if body.health_check else None,
     )
+    require_known_buildpacks(session, draft.buildpacks)
     limits = AppLimits(services.max_apps_per_org, services.single_organization)
     return create_app(session, viewer=viewer, draft=draft, limits=limits, now=services.clock.now())
 
@@ -84,6 +86,7 @@ def update_application(
         plan=body.plan,
         build_cache=body.build_cache,
     )
+    require_known_buildpacks(session, changes.buildpacks or ())
     now = services.clock.now()
     updated = update_app(session, app=app, changes=changes, by=viewer.actor, now=now)
     job_id = None

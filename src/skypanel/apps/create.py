@@ -11,7 +11,6 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from skypanel.activity.record import record
-from skypanel.apps.buildpacks import require_known_buildpacks
 from skypanel.apps.guards import AppLimits, active_organization, one_creation_at_a_time, room_for_one_more
 from skypanel.apps.models import App, Wanted
 from skypanel.apps.plan_choice import choose_plan, take_plan
@@ -83,13 +82,12 @@ def draft_app(
 def create_app(session: Session, *, viewer: Viewer, draft: Draft, limits: AppLimits, now: datetime) -> App:
     """The application in the viewer's organization, not deployed yet.
 
-    Raises Invalid (`plan_unknown`, `replicas_above_plan`, `buildpack_unknown`) and Conflict (`slug_taken`,
+    Raises Invalid (`plan_unknown`, `replicas_above_plan`) and Conflict (`slug_taken`,
     `app_limit`, `single_organization`, `organization_suspended`).
     """
     organization = active_organization(session, viewer.organization_id)
     one_creation_at_a_time(session)
     room_for_one_more(session, organization, limits)
-    require_known_buildpacks(session, draft.buildpacks)
     app = App(
         id=new_id(),
         organization_id=organization.id,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from skypanel.activity.record import Actor, record
-from skypanel.apps.buildpacks import require_known_buildpacks
 from skypanel.apps.create import take_health
 from skypanel.apps.models import App
 from skypanel.apps.plan_choice import choose_plan, take_plan
@@ -73,7 +72,7 @@ def draft_changes(
 
 
 def update_app(session: Session, *, app: App, changes: Changes, by: Actor, now: datetime) -> Updated:
-    """Applies them in one transaction. Raises Invalid (`plan_unknown`, `replicas_above_plan`, `buildpack_unknown`)."""
+    """Applies them in one transaction. Raises Invalid (`plan_unknown`, `replicas_above_plan`)."""
     lock_app(session, app)
     before = _settings(app)
     if changes.name is not None:
@@ -83,7 +82,6 @@ def update_app(session: Session, *, app: App, changes: Changes, by: Actor, now: 
     if changes.branch is not None:
         app.branch = changes.branch
     if changes.buildpacks is not None:
-        require_known_buildpacks(session, changes.buildpacks)
         app.buildpacks = list(changes.buildpacks)
     if changes.health is not None:
         take_health(app, changes.health)

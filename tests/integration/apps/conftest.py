@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
@@ -55,6 +56,7 @@ class World:
     services: Services
     viewers: dict[tuple[str, str], Viewer] = field(default_factory=dict)  # (organization, role)
     tokens: dict[tuple[str, str], str] = field(default_factory=dict)
+    _api: FastAPI | None = None
 
     now = NOW
     refuse_local = staticmethod(refuse_local)
@@ -66,9 +68,14 @@ class World:
         return self.viewers[organization, role]
 
     def client(self, organization: str = "acme", role: str = "owner") -> TestClient:
-        api = create_api(self.services)
         headers = {"Authorization": f"Bearer {self.tokens[organization, role]}"}
-        return TestClient(api, headers=headers, raise_server_exceptions=False)
+        return TestClient(self.api(), headers=headers, raise_server_exceptions=False)
+
+    def api(self) -> FastAPI:
+        """Made once per set of services: that is what costs time."""
+        if self._api is None or self._api.state.services is not self.services:
+            self._api = create_api(self.services)
+        return self._api
 
     def app(self, name: str = "Shop", *, organization: str = "acme", **given: object) -> str:
         """A new application's id."""

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from fastapi.testclient import TestClient
 
-from skypanel.api.app import create_api
-
 if TYPE_CHECKING:
     from conftest import World
 
@@ -60,7 +58,7 @@ GET /api/paas/jobs/{job_id}
 def operations(world: World) -> list[tuple[str, str, str, dict[str, object]]]:
     """(operation, method, path, its documentation) of this room's routes."""
     rooms = {"apps", "deployments", "operations", "runs", "environment", "jobs", "plans"}
-    document = create_api(world.services).openapi()
+    document = world.api().openapi()
     return [
         (operation["operationId"], method.upper(), path, operation)
         for path, methods in document["paths"].items()
@@ -130,7 +128,7 @@ def test_each_role_may_do_what_it_may_and_nothing_else(world: World) -> None:
 
 def test_nobody_gets_anything_without_signing_in(world: World) -> None:
     ids = prepared(world)
-    api = create_api(world.services)
+    api = world.api()
     for headers in ({}, {"Authorization": "Bearer skp_wrong"}, {"Authorization": "Basic YTpi"}):
         client = TestClient(api, headers=headers)
         for operation, method, path, _ in operations(world):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from skypanel.apps.models import App
+from skypanel.apps.models import App, BuildpackName
 from skypanel.deployments.models import Deployment
 from skypanel.jobs import Job
 from skypanel.orgs.models import Organization
@@ -318,6 +318,17 @@ def test_a_suspended_organization_starts_nothing_and_still_sees_everything(world
     assert client.get("/api/paas/apps/shop").status_code == 200
     assert client.post("/api/paas/apps/shop/stop").status_code == 202
     assert jobs(world) == [("app.stop", f"app:{app_id}")]
+
+
+def test_a_short_name_of_a_buildpack_has_to_stand_for_something(world: World) -> None:
+    client = world.client()
+    body = {**NEW, "buildpack": ["heroku/nodejs", "acme/secret"]}
+    refused = client.post("/api/paas/apps", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "buildpack_unknown")
+    with world.database.transaction() as session:
+        session.add(BuildpackName(name="acme/secret", git_url="https://git.example.com/bp"))
+    assert client.post("/api/paas/apps", json=body).json()["app"]["buildpack"] == ["heroku/nodejs", "acme/secret"]
+    assert client.patch("/api/paas/apps/shop", json={"buildpack": "none/such"}).json()["code"] == "buildpack_unknown"
 
 
 def test_plans_are_listed_in_the_operators_order(world: World) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from skypanel.activity.models import Activity
 from skypanel.apps.create import FIRST_UID, create_app, draft_app
 from skypanel.apps.guards import AppLimits
-from skypanel.apps.models import App, BuildpackName
+from skypanel.apps.models import App
 from skypanel.apps.queries import get_app
 from skypanel.apps.rules import HealthCheck
 from skypanel.apps.update import draft_changes, update_app
@@ -190,17 +190,6 @@ def test_a_retired_plan_cannot_be_chosen_and_the_first_is_the_default(world: Wor
         assert world.make(session, world.viewer()).plan_slug == "standard"
         with pytest.raises(Invalid):
             world.make(session, world.viewer(), plan="hobby")
-
-
-def test_a_short_name_of_a_buildpack_has_to_stand_for_something(world: World) -> None:
-    with world.database.transaction() as session:
-        with pytest.raises(Invalid) as refused:
-            world.make(session, world.viewer(), buildpack="acme/secret")
-        assert refused.value.code == "buildpack_unknown"
-        session.add(BuildpackName(name="acme/secret", git_url="https://e.com/bp"))
-        session.flush()
-        assert world.make(session, world.viewer(), buildpack="acme/secret").buildpacks == ["acme/secret"]
-        assert world.make(session, world.viewer(), buildpack=["builtin:python"]).buildpacks == ["builtin:python"]
 
 
 def test_changes_apply_and_the_feed_says_what_differs(either_world: World) -> None:
