@@ -25,7 +25,7 @@ async def advertise(repository: Path, *, protocol: str | None = None) -> bytes:
 
 
 async def serve(
-    repository: Path, request: AsyncIterator[bytes], *, protocol: str | None = None, time_limit_s: float = 600
+    repository: Path, request: bytes, *, protocol: str | None = None, time_limit_s: float = 600
 ) -> AsyncIterator[bytes]:
     """Streams the answer to one `POST …/git-upload-pack`. The process ends with the stream, however that ends."""
     process = await _start(repository, None, protocol)
@@ -36,21 +36,18 @@ async def serve(
             while chunk := await process.stdout.read(_CHUNK):
                 yield chunk
     finally:
+        # First what needs no waiting: the request may be cancelled already, and then every wait ends at once.
         feeding.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await feeding
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 
-async def _feed(process: asyncio.subprocess.Process, request: AsyncIterator[bytes]) -> None:
+async def _feed(process: asyncio.subprocess.Process, request: bytes) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # git has heard enough
-        async for chunk in request:
-            process.stdin.write(chunk)
-            await process.stdin.drain()
+        process.stdin.write(request)
+        await process.stdin.drain()
     process.stdin.close()
 
 

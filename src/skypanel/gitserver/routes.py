@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -38,7 +37,7 @@ async def advertise_refs(name: str, request: Request, services: ServicesDep, ser
 @router.post("/{name}.git/git-upload-pack")
 async def upload_pack(name: str, request: Request, services: ServicesDep) -> Response:
     repository = _repository(services, name)
-    answer = serve(repository, _body(request), protocol=_protocol(request))
+    answer = serve(repository, await _body(request), protocol=_protocol(request))
     return StreamingResponse(answer, media_type="application/x-git-upload-pack-result")
 
 
@@ -63,22 +62,19 @@ def _protocol(request: Request) -> str | None:
     return wanted if PROTOCOL.fullmatch(wanted) else None
 
 
-def _body(request: Request) -> AsyncIterator[bytes]:
-    encoding: str = request.headers.get("content-encoding", "identity")
+async def _body(request: Request) -> bytes:
+    """What the client wants and has: small, and read whole before git starts. A small body may not become a large one,
+    so what it inflates to has a limit as well."""
+    content = await request.body()
+    encoding = request.headers.get("content-encoding", "identity")
     if encoding in ("gzip", "x-gzip"):
-        return _inflated(request.stream())
-    if encoding != "identity":
+        inflate = zlib.decompressobj(wbits=31)
+        try:
+            content = inflate.decompress(content, MAX_INFLATED)
+        except zlib.error as error:
+            raise Invalid("The body is not the gzip it says it is.", code="encoding_invalid") from error
+        if inflate.unconsumed_tail:
+            raise Invalid("The request is too large.", code="body_too_large")
+    elif encoding != "identity":
         raise Invalid("The body's encoding is not supported; use gzip or none.", code="encoding_unsupported")
-    return request.stream()
-
-
-async def _inflated(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """A small body may not become a large one: what it inflates to has a limit as well."""
-    inflate = zlib.decompressobj(wbits=31)
-    total = 0
-    async for chunk in chunks:
-        data = inflate.decompress(chunk, MAX_INFLATED)
-        total += len(data)
-        if inflate.unconsumed_tail or total > MAX_INFLATED:
-            return
-        yield data
+    return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -164,7 +165,9 @@ async def _not_storable(_request: Request, _error: Exception) -> Response:
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+    # Formatted here and not by the log, whose renderers may show local variables: passwords, tokens.
+    trace = "".join(traceback.format_exception(error))
+    log.error("request failed", method=request.method, path=request.url.path, exception=trace)
     return from_error(
         SkyPanelError("Something went wrong on our side. The platform's log has the cause; trying again may help.")
     )

@@ -87,9 +87,7 @@ class Api:
     def admin(self) -> Person:
         now = self.clock.now()
         with self.database.transaction() as session:
-            create_admin(
-                session, passwords=CHEAP, email="root@example.com", name="Root", password=PASSWORD, now=now
-            )
+            create_admin(session, passwords=CHEAP, email="root@example.com", name="Root", password=PASSWORD, now=now)
         content = self.login("root@example.com").json()
         return Person(self.client, "root@example.com", content["user"]["id"], content["token"], {})
 
@@ -142,9 +140,7 @@ def make_api(tmp_path: Path) -> Iterator[MakesApi]:
             with database.transaction() as session:
                 seed_plans(session, now=clock.now())
             app = create_api(services, extra_routers=[git])
-            client = stack.enter_context(
-                TestClient(app, raise_server_exceptions=False, client=("203.0.113.9", 4711))
-            )
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False, client=("203.0.113.9", 4711)))
             return Api(client, services, clock)
 
         yield make

@@ -176,9 +176,7 @@ def test_guesses_sent_at_once_are_all_counted(either_api):
 def test_a_password_is_hashed_anew_when_the_parameters_change(make_api, sqlite_database):
     old = make_api(sqlite_database)
     old.register("ada@example.com", "Engines")
-    new = make_api(
-        sqlite_database, auth=replace(old.services.auth, passwords=Passwords(memory_kib=16, passes=1))
-    )
+    new = make_api(sqlite_database, auth=replace(old.services.auth, passwords=Passwords(memory_kib=16, passes=1)))
     assert new.login("ada@example.com").status_code == 200
     with new.database.reading() as session:
         assert "$m=16,t=1,p=1$" in session.scalars(sa.select(User.password_hash)).one()
