@@ -126,6 +126,11 @@ class JobContext:
 
     # What follows is the engine's side.
 
+    @property
+    def cancel_asked(self) -> bool:
+        """As far as this process knows; looks nowhere."""
+        return self._cancel.is_set()
+
     def persist(self, verb: Callable[[Session], T]) -> T:
         """`verb(session)` in a transaction of its own; while the database is away, again, until the job is lost."""
         patience = Patience(f"job {self.job.id}")

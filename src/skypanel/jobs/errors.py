@@ -4,7 +4,7 @@
     Permanent   do not try again
     Cancelled   raised by the context once a cancel was asked for; let it pass after cleaning up
     Lost        another worker owns the job now: stop at once, clean up nothing, it is the other's to do
-    Killed      given to `on_failure` when nothing but dead workers is known of the job
+    Killed      given to `on_failure` when the worker died in the last attempt
 
 Any other error is tried again with growing delays up to `max_attempts`.
 """
@@ -33,4 +33,4 @@ class Lost(Exception):
 
 
 class Killed(Exception):
-    """The job's last attempts ended without a word, or its failure was already decided by a worker that died."""
+    """The last attempt ended without a word."""

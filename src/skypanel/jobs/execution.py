@@ -30,7 +30,8 @@ def exponential(attempt: int) -> float:
 class JobKind:
     """`handler(ctx, **args)` does the work. `on_failure(ctx, error)` runs once the job will not be tried again, holding
     its key, before it becomes `failed`: the place where the owner writes its true final state. It may run twice (steps
-    of `ctx` help). `error` is the last attempt's, or Killed when the workers died. `backoff(attempt)`: seconds."""
+    of `ctx` help). `error` is the last attempt's (by another worker's account: Permanent with its text), or
+    Killed when the worker died in it. `backoff(attempt)`: seconds."""
 
     handler: Handler
     on_failure: OnFailure | None = None
@@ -41,7 +42,8 @@ def execute(ctx: JobContext, kind: JobKind) -> None:
     """Runs the attempt and records how it ended. Raises Lost when the job is another's by then."""
     job = ctx.job
     if job.failing:
-        _fail(ctx, kind, Killed(job.error or f"the worker died in each of {job.attempt} attempts"))
+        text = job.error or leases.DIED
+        _fail(ctx, kind, Killed(text) if text == leases.DIED else Permanent(text))
         return
     try:
         result = json.dumps(kind.handler(ctx, **job.args))
@@ -63,6 +65,8 @@ def _retry_or_fail(ctx: JobContext, kind: JobKind, error: Exception) -> None:
         _fail(ctx, kind, error)
         return
     delay_s = error.delay_s if isinstance(error, Temporary) else kind.backoff(job.attempt)
+    if ctx.cancel_asked:
+        delay_s = min(delay_s, 1.0)  # what is left is the clean-up, and its key is held meanwhile
     trace = None if isinstance(error, Temporary) else error
     log.warning(
         "job %s (%s) attempt %d failed, again in %.1f s: %s",

@@ -17,6 +17,7 @@ from skypanel.jobs.errors import Lost
 from skypanel.jobs.models import ATTEMPTS, JOBS, QUEUED, RUNNING, STEPS, EpochNow, JobState
 from skypanel.jobs.wakers import announce
 
+DIED = "the worker died in the last attempt"
 OVER: sa.ColumnElement[float] = sa.literal_column("0.0", sa.Double())  # a lease that ended long ago
 
 
@@ -82,7 +83,9 @@ def claim(
     job_id = _expired(session, queues=queues, kinds=kinds, held=held) or _ready(session, queues=queues, kinds=kinds)
     if job_id is None:
         return None
-    spent = sa.or_(JOBS.c.failing, JOBS.c.tries >= JOBS.c.max_attempts)
+    used_up = JOBS.c.tries >= JOBS.c.max_attempts  # only met when a worker died: else the failure was decided then
+    spent = sa.or_(JOBS.c.failing, used_up)
+    died = sa.and_(used_up, sa.not_(JOBS.c.failing))
     statement = (
         sa.update(JOBS)
         .where(JOBS.c.id == job_id)
@@ -95,6 +98,7 @@ def claim(
             fence=JOBS.c.fence + 1,
             tries=sa.case((spent, JOBS.c.tries), else_=JOBS.c.tries + 1),
             failing=spent,
+            error=sa.case((died, DIED), else_=JOBS.c.error),
         )
         .returning(JOBS)
     )

@@ -177,3 +177,21 @@ def test_a_cancelled_job_that_waits_for_another_attempt_gets_to_clean_up(
         assert request_cancel(session, job_id) is False
     assert bench.ended(job_id).state == "cancelled"
     assert cleaned == [job_id]
+
+
+def test_a_clean_up_that_failed_after_a_cancel_is_tried_again_soon(
+    bench: Any, start_engine: Any, database: Database
+) -> None:
+    def handler(ctx: JobContext) -> None:
+        if not ctx.wait(3600 if ctx.attempt == 1 else 0):
+            raise AssertionError("the cancel was forgotten")
+        if ctx.attempt == 1:
+            raise RuntimeError("the clean-up failed")
+        raise Cancelled
+
+    start_engine({"handler": JobKind(handler, backoff=lambda attempt: 3600)})
+    job_id = bench.put("handler")
+    bench.eventually(lambda: bench.job(job_id).state == "running")
+    with database.transaction() as session:
+        request_cancel(session, job_id)
+    assert (bench.ended(job_id).state, bench.job(job_id).tries) == ("cancelled", 2)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from skypanel.db import Database
 from skypanel.errors import Invalid, NotFound
-from skypanel.jobs import JobAttempt, JobContext, JobKind, JobStep, Killed, Permanent, Temporary, leases, prune
+from skypanel.jobs import JobAttempt, JobContext, JobKind, JobStep, Permanent, Temporary, leases, prune
 from skypanel.jobs.queries import attempts_of, count_jobs, get_job, list_jobs, steps_of
 
 
@@ -87,7 +87,7 @@ def test_on_failure_is_resumed_by_the_next_worker_without_another_attempt(
     errors: list[Exception] = []
     start_engine({"handler": JobKind(lambda ctx: pytest.fail("no"), lambda ctx, error: errors.append(error))})
     assert bench.ended(job_id).error == "the disk is full"
-    assert [(type(e), str(e)) for e in errors] == [(Killed, "the disk is full")]
+    assert [(type(e), str(e)) for e in errors] == [(Permanent, "the disk is full")]
 
 
 def test_a_retry_runs_only_the_steps_that_are_not_recorded_or_forgotten(bench: Any, start_engine: Any) -> None:

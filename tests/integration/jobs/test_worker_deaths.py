@@ -95,7 +95,7 @@ def test_a_job_that_kills_its_workers_fails_and_on_failure_runs(bench: Any, star
     job = bench.ended(job_id)
     assert (job.state, job.tries) == ("failed", 2)
     assert len(bench.traced("deadly")) == 2
-    assert [row.note.partition(":")[0] for row in bench.traced("on_failure")] == ["Killed"]
+    assert [row.note for row in bench.traced("on_failure")] == ["Killed: the worker died in the last attempt"]
 
 
 def test_a_graceful_stop_hands_a_running_job_over_at_once_and_the_attempt_does_not_count(
