@@ -14,7 +14,7 @@ from skypanel.db import Session
 from skypanel.errors import Unauthenticated
 from skypanel.kit.secret import Secret
 
-API_TOKEN_PREFIX = "skp_"
+API_TOKEN_PREFIX = "skp_"  # noqa: S105 - a prefix, no secret
 JWT_ALGORITHM = "HS256"
 LAST_USED_EVERY = timedelta(minutes=1)
 

@@ -20,8 +20,11 @@ def make_engine(url: str) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql" and parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
-    engine = sa.create_engine(parsed, pool_size=10, max_overflow=20, connect_args={"check_same_thread": False})
+        return sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True)
+    # `hide_parameters`: errors are logged, and values of statements may be secrets.
+    engine = sa.create_engine(
+        parsed, pool_size=10, max_overflow=20, connect_args={"check_same_thread": False}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: object) -> None:

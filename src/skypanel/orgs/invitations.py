@@ -21,7 +21,7 @@ from skypanel.orgs.members import may_grant
 from skypanel.orgs.models import Invitation, Membership, Organization, Role
 
 VALID_FOR = timedelta(days=7)
-TOKEN_PREFIX = "ski_"
+TOKEN_PREFIX = "ski_"  # noqa: S105 - a prefix, no secret
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def test_two_owners_who_leave_at_once_do_not_both_succeed(either_api):
     for n in range(4):
         second = either_api.join(owner, f"second{n}@example.com", "owner")
         with ThreadPoolExecutor(2) as pool:
-            left = list(pool.map(lambda p: p.delete(f"{owner.home}/members/{p.id}"), (owner, second)))
+            left = list(pool.map(lambda p: p.delete(f"{p.home}/members/{p.id}"), (owner, second)))
         assert sorted(answer.status_code for answer in left) == [204, 409]
         owner = second if left[0].status_code == 204 else owner
 
