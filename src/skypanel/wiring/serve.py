@@ -1,0 +1,67 @@
+"""The server process: values and ports for the HTTP faces."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Mapping
+from pathlib import Path
+
+from skypanel import __version__
+from skypanel.accounts.policy import AuthPolicy
+from skypanel.drivers import probe
+from skypanel.http.context import Services
+from skypanel.kit.secret import Secret
+from skypanel.settings import Settings
+from skypanel.wiring.shared import CLOCK, connect_host, git_source, instance_of, log_store, open_database, vault_of
+
+
+def server_services() -> Services:
+    settings = Settings()
+    instance = instance_of(settings)
+    port = f":{settings.http_port}" if settings.public_scheme == "http" else f":{settings.https_port}"
+    if (settings.public_scheme, port) in (("http", ":80"), ("https", ":443")):
+        port = ""
+    return Services(
+        database=open_database(settings, instance),
+        clock=CLOCK,
+        vault=vault_of(settings),
+        auth=AuthPolicy(
+            jwt_key=Secret((settings.data_dir / "keys" / "jwt.key").read_text().strip()),
+            session_hours=settings.session_hours,
+            login_failures_per_quarter=settings.login_failures_per_quarter,
+            registration=settings.registration,
+        ),
+        logs=log_store(settings, instance),
+        check_git_url=git_source(settings).check_url,
+        app_url=lambda subdomain: f"{settings.public_scheme}://{subdomain}.{settings.default_domain}{port}",
+        max_apps_per_org=settings.max_apps_per_org,
+        max_deployments_per_hour=settings.max_deployments_per_hour,
+        currency=settings.currency,
+        readiness=lambda: readiness(settings),
+        public_url=f"{settings.public_scheme}://{settings.dashboard_host}{port}",
+        git_dir=settings.data_dir / "git",
+        version=__version__,
+    )
+
+
+def readiness(settings: Settings) -> Mapping[str, str]:
+    """Part -> "ok" or what is wrong."""
+    router = probe.ask_http(
+        connect_host(settings), settings.http_port, "/healthz", host=settings.dashboard_host, timeout_s=2
+    )
+    return {
+        "worker": "ok" if _held(settings.data_dir / "run" / "worker.lock") else "the worker does not run",
+        "router": "ok" if router.status == 200 else f"no answer through the router: {router.error or router.status}",
+    }
+
+
+def _held(path: Path) -> bool:
+    """Whether a worker lives: it holds this lock as long as it does."""
+    try:
+        with path.open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,60 @@
+"""What server and worker both need."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Mapping
+
+from skypanel.apps.vault import Vault
+from skypanel.db import Database
+from skypanel.drivers.logstore.embedded import EmbeddedLogStore
+from skypanel.drivers.source.git import GitSource
+from skypanel.instance import Instance, read_instance
+from skypanel.jobs import SocketWaker, install
+from skypanel.kit.clock import SystemClock
+from skypanel.settings import Settings
+
+CLOCK = SystemClock()
+
+
+def instance_of(settings: Settings) -> Instance:
+    """Raises SystemExit with one line when the platform was never started there."""
+    instance = read_instance(settings.data_dir)
+    if instance is None:
+        raise SystemExit(f"There is no platform in {settings.data_dir}; `skypanel up` makes one.")
+    return instance
+
+
+def open_database(settings: Settings, instance: Instance) -> Database:
+    database = Database(settings.effective_database_url)
+    if database.dialect == "sqlite":
+        install(database, SocketWaker(settings.data_dir / "run" / "wake.sock", uid=instance.uid, gid=instance.gid))
+    return database
+
+
+def vault_of(settings: Settings) -> Vault:
+    return Vault((settings.data_dir / "keys" / "master.keys").read_text().split())
+
+
+def log_store(settings: Settings, instance: Instance) -> EmbeddedLogStore:
+    return EmbeddedLogStore(settings.data_dir / "logs", gid=instance.gid)
+
+
+def git_source(settings: Settings) -> GitSource:
+    return GitSource(
+        mirrors_dir=settings.data_dir / "mirrors",
+        allowed_private_hosts=settings.git_allowed_private_hosts,
+        passthrough=passed_through(settings, os.environ),
+    )
+
+
+def passed_through(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of the platform's own environment that builds see: package registries behind a mirror or private CA."""
+    patterns = settings.build_env_passthrough
+    return {n: v for n, v in environment.items() if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)}
+
+
+def connect_host(settings: Settings) -> str:
+    """Where the router is asked from this machine."""
+    return "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104  no binding here
