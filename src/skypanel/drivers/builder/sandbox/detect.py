@@ -71,17 +71,18 @@ def _by_files(tree: SourceTree) -> Decision:
         ("PHP", ("composer.json", "index.php"), "php"),
         ("Go", ("go.mod", "Gopkg.lock", "Godeps/Godeps.json", "vendor/vendor.json"), "go"),
     ):
-        if found := tree.any_of(*files):
+        found = tree.any_of(*files) or (tree.with_suffix(".go") if name == "Go" else None)
+        if found is not None:
             raise _missing(name, found, buildpack)
-    if found := tree.any_of("static.json", "index.html", "public/index.html", "dist/index.html"):
-        if "Procfile" not in tree:
-            return Decision([Unit(builtin="static")], [*asked, f"Static site: {found} is there"])
+    found = tree.any_of("static.json", "index.html", "public/index.html", "dist/index.html")
+    if found is not None and "Procfile" not in tree:
+        return Decision([Unit(builtin="static")], [*asked, f"Static site: {found} is there"])
     if "Procfile" in tree:
         return Decision([Unit(builtin="procfile")], [*asked, "Procfile only: no file of a known language"])
     raise BuildFailed(
         "no_buildpack",
-        "No buildpack fits: add requirements.txt (Python), package.json (Node.js), index.html (static site) or a Procfile "
-        "at the root of the repository, or choose a buildpack by its Git URL in the application's settings.",
+        "No buildpack fits: add requirements.txt (Python), package.json (Node.js), index.html (static site) or a "
+        "Procfile at the root of the repository, or choose a buildpack by its Git URL in the application's settings.",
     )
 
 

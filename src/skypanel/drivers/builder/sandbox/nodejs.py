@@ -57,7 +57,8 @@ def plan(tree: SourceTree, *, env: Mapping[str, str], toolchains: Toolchains) ->
         name for name in BUILD_SCRIPTS if name in scripts and not (name == "build" and "heroku-postbuild" in scripts)
     ]
     begin = _begin(node, prefixes)
-    title = f'echo "-----> Installing node modules with {manager.name} ({commands.install if builds or full else commands.install_production})"\n'
+    install = commands.install if builds or full else commands.install_production
+    title = f'echo "-----> {install}"\n'
     if builds or full:
         script = begin + _prebuild(scripts, commands) + title + _with_dev(commands.install)
     else:
@@ -156,19 +157,8 @@ def _tool(manager: _Manager, engines: Mapping[str, Any], node: Interpreter, tool
             return toolchains.node_tool("npm", manager.version)
         if own and not (isinstance(wanted, str) and re.fullmatch(r"\d+\.\d+\.\d+", wanted)):
             return None
-        major = node.version[0]
-        fitting = (
-            "10"
-            if major in (18, 20) and node.version < (20, 17, 0)
-            else "11"
-            if major >= 20
-            else "9"
-            if major >= 14
-            else "6"
-        )
-        return toolchains.node_tool(
-            "npm", wanted if isinstance(wanted, str) and re.fullmatch(r"[\d.]+", wanted) else fitting
-        )
+        exact_npm = wanted if isinstance(wanted, str) and re.fullmatch(r"[\d.]+", wanted) else _npm_for(node.version)
+        return toolchains.node_tool("npm", exact_npm)
     version = engines.get(manager.name)
     exact = version if isinstance(version, str) and re.fullmatch(r"\d+\.\d+\.\d+", version) else manager.version
     if manager.name == "yarn" and not str(exact).startswith(("0.", "1.")):
@@ -176,9 +166,21 @@ def _tool(manager: _Manager, engines: Mapping[str, Any], node: Interpreter, tool
     return toolchains.node_tool(manager.name, str(exact))
 
 
+def _npm_for(node: Sequence[int]) -> str:
+    """The newest npm that runs on that Node.js, as a major version."""
+    bounds: Sequence[tuple[tuple[int, ...], str]] = (
+        ((20, 17), "11"), ((18, 17), "10"), ((14, 17), "9"), ((10,), "7"), ((6,), "6"), ((0,), "4"),
+    )  # fmt: skip
+    return next(npm for oldest, npm in bounds if tuple(node) >= oldest)
+
+
+def _is_berry(manager: _Manager, tree: SourceTree) -> bool:
+    return ".yarnrc.yml" in tree or (manager.version or "1.").partition(".")[0] not in ("0", "1")
+
+
 def _commands(manager: _Manager, tree: SourceTree) -> _Commands:
     if manager.name == "yarn":
-        if manager.version is not None and not manager.version.startswith(("0.", "1.")) or ".yarnrc.yml" in tree:
+        if _is_berry(manager, tree):
             frozen = " --immutable" if manager.lock else ""
             linker = "YARN_NODE_LINKER=${YARN_NODE_LINKER:-node-modules} " if ".yarnrc.yml" not in tree else ""
             # Berry has no production install without a plug-in: everything is installed, as on Heroku.
