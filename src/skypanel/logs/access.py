@@ -6,6 +6,7 @@ last line that it has got. So a worker that was killed reads a little again and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,6 +19,7 @@ CHECKPOINTS = "router:access"
 SOURCE = "router"
 _ORIGIN = "access"
 _CHECKPOINT_BYTES = 65_536
+LATE_LINES_S = 2.0
 
 
 class Access(Protocol):
@@ -46,6 +48,7 @@ class AccessTail:
         render: Callable[[A], str],
         rotate: Callable[[], None],
         rotate_bytes: int = 64_000_000,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._path = path
@@ -57,6 +60,8 @@ class AccessTail:
         self._origin = ""
         self._places: dict[str, int] = {}
         self._checkpoint = 0
+        self._monotonic = monotonic
+        self._replaced_at = 0.0
 
     def step(self) -> bool:
         """Moves some lines on; False when there were none."""
@@ -68,10 +73,10 @@ class AccessTail:
         lines = [] if truncated else file.read()
         if not lines:
             self._save_checkpoint(file.offset)
-            if truncated or file.replaced():
+            if truncated or (file.replaced() and self._left_alone()):
                 self._forget()
                 return True
-            if file.offset > self._rotate_bytes:
+            if file.offset > self._rotate_bytes and not self._replaced_at:
                 self._rotate()
             return False
         batches: dict[str, list[tuple[int, Entry]]] = {}
@@ -85,6 +90,11 @@ class AccessTail:
         if file.offset - self._checkpoint > _CHECKPOINT_BYTES:
             self._save_checkpoint(file.offset)
         return True
+
+    def _left_alone(self) -> bool:
+        """The router goes on writing to a renamed file until it has noticed."""
+        self._replaced_at = self._replaced_at or self._monotonic()
+        return self._monotonic() - self._replaced_at >= LATE_LINES_S
 
     def _append(self, stream: str, batch: list[tuple[int, Entry]]) -> None:
         place = self._places.get(stream)
@@ -114,6 +124,7 @@ class AccessTail:
         self._file = file
         self._origin = f"{_ORIGIN}.{identity}"
         self._places = {}
+        self._replaced_at = 0.0
         self._checkpoint = file.offset = self._known(CHECKPOINTS)
         return True
 

@@ -82,10 +82,8 @@ class Collector:
                     swept = self._monotonic()
                 else:
                     self._take(changed)
-            except (
-                OSError,
-                RuntimeFailed,
-            ) as error:  # a full disk, say: everything is still in the files, and read again from the marks
+            except (OSError, RuntimeFailed) as error:
+                # A full disk, say: everything is still in the files, and is read again from the marks.
                 log.warning("collecting logs: %s; trying again", error)
                 self._start_over()
                 changed = None

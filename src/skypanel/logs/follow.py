@@ -10,9 +10,7 @@ from skypanel.drivers.logstore.following import start_of
 from skypanel.drivers.logstore.port import Line, LogStore, Query
 
 
-async def follow(
-    store: LogStore, stream: str, query: Query, *, idle_s: float = 1.0
-) -> AsyncIterator[Sequence[Line]]:
+async def follow(store: LogStore, stream: str, query: Query, *, idle_s: float = 1.0) -> AsyncIterator[Sequence[Line]]:
     """Lines after `query.after` (or from the newest `limit` ones on) as they come; an empty sequence after every
     `idle_s` without any, so that the caller may look whether to go on. Closing the iterator frees all it held."""
     loop = asyncio.get_running_loop()
