@@ -135,7 +135,8 @@ class House:
         values: dict[str, Any] = {
             "id": id or f"c-{uuid.uuid4().hex[:12]}", "kind": ContainerKind.REPLICA, "app_id": "app-1",
             "organization_id": "org-1", "name": "web.1", "command": command, "env": {"GREETING": "hello"},
-            "uid": 31_234, "limits": Limits(cpu_millis=1000, memory_mb=128, disk_mb=16), "layers": [self.layer], "port": port,
+            "uid": 31_234, "limits": Limits(cpu_millis=1000, memory_mb=128, disk_mb=16), "layers": [self.layer],
+            "port": port,
         }  # fmt: skip
         return ContainerSpec(**(values | changes))
 

@@ -25,6 +25,8 @@ NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprot
 def prepare_rootfs(places: Places) -> None:
     for point in MOUNT_POINTS:
         (places.rootfs / point).mkdir(parents=True, exist_ok=True)
+    # runc gives a tmpfs the mode of the directory that it covers, whatever its options say.
+    (places.rootfs / "tmp").chmod(0o1777)
     for name in LINKS:
         host, ours = Path("/") / name, places.rootfs / name
         if host.is_symlink() and not ours.is_symlink():
