@@ -1,0 +1,47 @@
+"""Routes that answer people: an error is a page that says what to do, a missing sign-in leads to the sign-in page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+
+from skypanel.dashboard.cookies import SESSION
+from skypanel.dashboard.pages import page
+from skypanel.errors import SkyPanelError, TooMany, Unauthenticated
+
+
+class PageRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        plain = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await plain(request)
+            except Unauthenticated:
+                response: Response = see("/login")
+                response.delete_cookie(SESSION, path="/")
+                return response
+            except SkyPanelError as error:
+                response = page(request, "error.html", status=error.status, title=error.title, detail=error.detail)
+                if isinstance(error, TooMany):
+                    response.headers["Retry-After"] = str(error.retry_after_s)
+                return response
+            except RequestValidationError:
+                detail = "The form was not complete. Go back and fill in every field."
+                return page(request, "error.html", status=422, title="The form is not complete", detail=detail)
+
+        return handle
+
+
+def page_router() -> APIRouter:
+    return APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+def see(path: str) -> RedirectResponse:
+    """After a form: the browser asks for `path` anew."""
+    return RedirectResponse(path, status_code=303)
