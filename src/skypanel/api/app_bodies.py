@@ -19,7 +19,7 @@ class HealthCheckFields(RequestBody):
     """What is left out keeps its value, or has its default in a new application."""
 
     type: Literal["http", "tcp"] | None = Field(
-        default=None, description="New applications: http with a path, else tcp"
+        default=None, description="New applications: http at /"
     )
     path: str | None = Field(
         default=None, description="Asked by an http check; below 400 is healthy", examples=["/health"]

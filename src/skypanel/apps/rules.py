@@ -25,7 +25,7 @@ _HEALTH_PATH = re.compile(r"/[!-~]*")
 class HealthCheck:
     """Of the web process: an HTTP path that answers below 400, or a TCP port that accepts. Times in seconds."""
 
-    type: str = "tcp"
+    type: str = "http"
     path: str = "/"
     interval_s: int = 30
     timeout_s: int = 5
