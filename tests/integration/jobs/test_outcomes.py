@@ -10,7 +10,17 @@ import sqlalchemy as sa
 
 from skypanel.db import Database
 from skypanel.errors import Invalid, NotFound
-from skypanel.jobs import JobAttempt, JobContext, JobKind, JobStep, Permanent, Temporary, leases, prune
+from skypanel.jobs import (
+    JobAttempt,
+    JobContext,
+    JobKind,
+    JobStep,
+    Permanent,
+    Temporary,
+    leases,
+    prune,
+    request_cancel,
+)
 from skypanel.jobs.queries import attempts_of, count_jobs, get_job, list_jobs, steps_of
 
 
@@ -146,3 +156,24 @@ def test_jobs_are_listed_newest_first_page_by_page_and_filtered(bench: Any, data
             get_job(session, "unknown")
         with pytest.raises(Invalid):
             list_jobs(session, cursor="none of ours")
+
+
+def test_on_failure_gets_through_although_a_cancel_was_asked_for(
+    bench: Any, start_engine: Any, database: Database
+) -> None:
+    cleaned: list[str] = []
+
+    def handler(ctx: JobContext) -> None:
+        ctx.wait(3600)
+        raise Permanent("broke while stopping")
+
+    def on_failure(ctx: JobContext, error: Exception) -> None:
+        ctx.step("clean up", lambda: cleaned.append(str(error)))
+
+    start_engine({"handler": JobKind(handler, on_failure)})
+    job_id = bench.put("handler")
+    bench.eventually(lambda: bench.job(job_id).state == "running")
+    with database.transaction() as session:
+        request_cancel(session, job_id)
+    assert bench.ended(job_id).state == "failed"
+    assert cleaned == ["broke while stopping"]
