@@ -19,6 +19,7 @@ from skypanel.drivers.builder.port import BuildLimits
 from skypanel.drivers.builder.sandbox import SandboxBuilder
 from skypanel.drivers.builder.sandbox.toolchains import MachineToolchains
 from skypanel.drivers.router import accesslog
+from skypanel.drivers.router.traefik.command import rotate
 from skypanel.drivers.router.traefik.driver import TraefikRouter
 from skypanel.drivers.router.traefik.files import IDLE_CONNECTION_S
 from skypanel.drivers.runtime.oci import OciRuntime
@@ -147,6 +148,10 @@ def platform(settings: Settings, instance: Instance, database: Database) -> Plat
     )
 
 
+def _rotate(router_dir: Path, instance: Instance) -> None:
+    rotate(router_dir, uid=instance.uid, gid=instance.gid)
+
+
 def hold(path: Path) -> IO[str]:
     """An exclusive lock for the life of the process: only one worker of this name and data directory may live."""
     handle = path.open("w")
@@ -186,6 +191,6 @@ def worker(settings: Settings) -> Worker:
         access_log=router_dir / "access.log",
         parse_access=accesslog.parse,
         render_access=accesslog.render,
-        rotate_access=lambda: accesslog.rotate(router_dir),
+        rotate_access=lambda: _rotate(router_dir, instance),
     )
     return Worker(site, engine, monitor, collector, settings.reconcile_interval_s)

@@ -221,6 +221,11 @@ class MemoryRuntime:
         """What a test put into `machine.connections`."""
         return self.machine.connections.get(container_id, 0)
 
+    def listening(self, container_id: str) -> Sequence[str]:
+        container = self.get(container_id)
+        serves = container is not None and container.status == ContainerStatus.RUNNING and container.port is not None
+        return (f"0.0.0.0:{container.port}",) if serves and container is not None else ()
+
     def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         log = self.machine.directory / f"{checked_id(container_id)}.log"
         lines = log.read_text().splitlines() if log.exists() else []

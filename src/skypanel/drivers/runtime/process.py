@@ -26,6 +26,7 @@ from skypanel.drivers.runtime import process_shim
 from skypanel.drivers.runtime.connections import established_to
 from skypanel.drivers.runtime.exits import ExitWatch, checked_id
 from skypanel.drivers.runtime.following import PlainLines, Run
+from skypanel.drivers.runtime.listening import of_session
 from skypanel.drivers.runtime.port import (
     APP_DIR,
     Container,
@@ -134,6 +135,10 @@ class ProcessRuntime:
         container = self.get(container_id)
         return 0 if container is None or container.port is None else established_to(ADDRESS, container.port)
 
+    def listening(self, container_id: str) -> Sequence[str]:
+        record = self._record(checked_id(container_id))
+        return of_session(os.getsid(record["program"][0])) if record and _identified_alive(record) else ()
+
     def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         log = self._files(checked_id(container_id)).log
         lines = log.read_bytes().decode(errors="replace").splitlines() if log.exists() else []
@@ -226,6 +231,10 @@ class ProcessRuntime:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return record
+
+
+def _identified_alive(record: Mapping[str, Any]) -> bool:
+    return ProcessId(*record["program"]).alive()
 
 
 def translated(text: str, real: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from skypanel.drivers.runtime.connections import established_to
 from skypanel.drivers.runtime.exits import ExitWatch, checked_id
+from skypanel.drivers.runtime.listening import in_namespace_of
 from skypanel.drivers.runtime.oci import seccomp, stack
 from skypanel.drivers.runtime.oci.cgroups import Cgroups
 from skypanel.drivers.runtime.oci.firewall import Firewall, Policy
@@ -129,6 +130,10 @@ class OciRuntime:
         if container is None or container.address is None or container.port is None:
             return 0
         return established_to(container.address, container.port)
+
+    def listening(self, container_id: str) -> Sequence[str]:
+        state = read_state(self.places.bundle(checked_id(container_id)))
+        return in_namespace_of(state.process.pid) if state is not None and running(state) else ()
 
     def last_lines(self, container_id: str, count: int) -> Sequence[str]:
         return last_lines(self.places.log(checked_id(container_id)), count)
