@@ -93,7 +93,9 @@ def list_log_lines(
 ) -> PageBody[LogLineBody]:
     with cursor_checked():
         page = services.logs.query(f"app:{app.id}", replace(filters.query, limit=limit, before=cursor))
-    return PageBody(items=[LogLineBody.model_validate(line_body(line)) for line in page.lines], next_cursor=page.next_before)
+    return PageBody(
+        items=[LogLineBody.model_validate(line_body(line)) for line in page.lines], next_cursor=page.next_before
+    )
 
 
 @router.get(
