@@ -6,6 +6,7 @@ hundred guesses sent at once are a hundred counted guesses.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,7 +29,7 @@ class LoginAttempt:
 def begin_attempt(session: Session, *, email: str, address: str | None, limit: int, now: datetime) -> LoginAttempt:
     """Counts the attempt against the account (whether it exists or not) and the address.
     Raises TooMany, with the time until the oldest counted failure is forgotten; a refused attempt is not counted."""
-    subjects = [f"email:{email[:254]}"] + ([f"address:{address}"] if address else [])
+    subjects = [f"email:{email[:254]}"] + ([f"address:{_household(address)}"] if address else [])
     for subject in sorted(subjects):
         _one_at_a_time(session, subject)
         _check(session, subject, limit, now)
@@ -63,6 +64,14 @@ def _check(session: Session, subject: str, limit: int, now: datetime) -> None:
             retry_after_s=wait,
             code="too_many_logins",
         )
+
+
+def _household(address: str) -> str:
+    """One guesser has a whole IPv6 network of 64 bits for himself: it counts as one address."""
+    try:
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    except ValueError:
+        return address
 
 
 def _one_at_a_time(session: Session, subject: str) -> None:

@@ -51,7 +51,12 @@ def services(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
-ServicesDep = Annotated[Services, Depends(services)]
+# FastAPI runs plain functions in threads: what only looks something up is asynchronous to stay out of them.
+async def _services(request: Request) -> Services:
+    return services(request)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
 
 
 def client_address(request: Request) -> str | None:
@@ -66,7 +71,11 @@ def client_address(request: Request) -> str | None:
     return peer
 
 
-ClientAddress = Annotated[str | None, Depends(client_address)]
+async def _client_address(request: Request) -> str | None:
+    return client_address(request)
+
+
+ClientAddress = Annotated[str | None, Depends(_client_address)]
 
 
 def _is_address(text: str) -> bool:

@@ -55,14 +55,14 @@ def current_identity(
 CurrentIdentity = Annotated[Identity, Depends(current_identity)]
 
 
-def current_user(identity: CurrentIdentity) -> User:
+async def current_user(identity: CurrentIdentity) -> User:
     return identity.user
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
 
 
-def platform_admin(user: CurrentUser) -> User:
+async def platform_admin(user: CurrentUser) -> User:
     """Raises Forbidden for everybody but the platform's operators."""
     if not user.is_admin:
         raise Forbidden("This needs a platform administrator.", code="admin_required")

@@ -9,9 +9,11 @@ from datetime import timedelta
 import jwt
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
 from skypanel.accounts.models import ApiToken, LoginFailure, User
 from skypanel.accounts.passwords import Passwords
+from skypanel.api.app import create_api
 from skypanel.http.models import IdempotentRequest
 
 
@@ -154,6 +156,17 @@ def test_too_many_failures_lock_the_address_for_every_account(api):
     for n in range(5):
         assert api.login(f"guess{n}@example.com").status_code == 401
     assert api.login("ada@example.com").status_code == 429
+
+
+def test_a_network_of_one_household_counts_as_one_address(api):
+    app = create_api(api.services)
+    answers = []
+    for n in range(6):
+        with TestClient(app, client=(f"2001:db8::{n}", 1)) as api.client:
+            answers.append(api.login(f"guess{n}@example.com").status_code)
+    with TestClient(app, client=("2001:db8:0:1::1", 1)) as api.client:
+        answers.append(api.login("guess@example.com").status_code)
+    assert answers == [401] * 5 + [429, 401]
 
 
 def test_a_success_forgets_the_failures_of_the_account(api):
