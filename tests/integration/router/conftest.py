@@ -114,8 +114,8 @@ class RunningRouter:
     def port(self) -> int:
         return self.config.http_port
 
-    def start(self) -> None:
-        self.launcher = subprocess.Popen(launcher_command(self.config))
+    def start(self, *, binary: Path | None = None) -> None:
+        self.launcher = subprocess.Popen(launcher_command(self.config, binary=binary))
         wait_for(lambda: self.launcher is None or self.launcher.poll() is not None or self.driver.ready())
         assert self.launcher.poll() is None, "the launcher ended"
 

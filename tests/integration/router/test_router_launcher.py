@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from skypanel.drivers.router.port import Route
+from skypanel.drivers.router.traefik.child import find_binary
 from skypanel.drivers.router.traefik.command import launcher_command
 from skypanel.drivers.router.traefik.processes import alive, start_time
 from skypanel.drivers.router.traefik.trim import trim
@@ -106,12 +108,19 @@ def wait_for_ready(router) -> None:
 
 
 @pytest.mark.root
-def test_memory_that_only_the_start_needed_is_given_back(router) -> None:
-    pid = router.traefik()
+def test_memory_that_only_the_start_needed_is_given_back(stopped_router, tmp_path) -> None:
+    # A copy: the kernel keeps pages of the program that another Traefik on this machine uses too.
+    binary = tmp_path / "traefik"
+    shutil.copyfile(find_binary(), binary)
+    binary.chmod(0o755)
+    stopped_router.start(binary=binary)
+    pid = stopped_router.traefik()
     full = resident_kb(pid)
-    assert trim(pid)
-    assert resident_kb(pid) < full - 20_000
-    assert router.get("panel.test") == (200, "platform")
+    deadline = time.monotonic() + 10
+    while resident_kb(pid) > full - 20_000:  # the launcher does it a second after the start
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert stopped_router.get("panel.test") == (200, "platform")
 
 
 def resident_kb(pid: int) -> int:

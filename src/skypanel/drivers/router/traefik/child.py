@@ -72,7 +72,7 @@ class Child:
         # A clean environment: Traefik would send requests to backends through an HTTP_PROXY.
         environment = {
             "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(listeners)), "LISTEN_FDNAMES": ":".join(listeners),
-            "GOGC": "50", "GOMEMLIMIT": "400MiB", "TZ": "UTC", "HOME": "/nonexistent",
+            "GOMEMLIMIT": "400MiB", "TZ": "UTC", "HOME": "/nonexistent",
         }  # fmt: skip
         os.execve(binary, ["traefik", "--configFile=static.yml"], environment)  # noqa: S606
 

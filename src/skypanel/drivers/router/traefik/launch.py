@@ -35,7 +35,7 @@ if not __package__:  # Run as a file, without site-packages: only the files besi
         _place = os.path.dirname(_place)  # noqa: PTH120
 
 from skypanel.drivers.router.traefik.child import SIGNALS, Child, find_binary
-from skypanel.drivers.router.traefik.ports import bound, can_migrate, first_listener, open_listener, taken_over
+from skypanel.drivers.router.traefik.ports import bound, can_migrate, first_listener, open_listener, prefer, taken_over
 from skypanel.drivers.router.traefik.processes import CannotStart, Process, alive, say, start_time
 from skypanel.drivers.router.traefik.trim import trim
 
@@ -44,6 +44,7 @@ GRACE_S = 12.0  # Traefik gives open requests 10 s
 BACKOFF_S = (0.0, 0.0, 0.1, 0.2, 0.5, 1.0)
 STABLE_S = 2.0
 TRIM_AFTER_S = 1.0
+HAND_OVER_S = 0.1  # for connections that were just being made or accepted when the ports changed hands
 
 
 class Generation:
@@ -83,6 +84,8 @@ class Launcher:
         self.next_start = 0.0
         self.pokes = 0
         self.trim_at: float | None = None
+        self.retired: dict[str, socket.socket] = {}
+        self.retire_at = 0.0
         self.stopping = False
 
     # --- ports
@@ -147,6 +150,8 @@ class Launcher:
     def start(self) -> None:
         listeners = self.serving
         if self.grouped:
+            for listener in self.serving.values():
+                prefer(listener, 0)
             listeners = {name: open_listener(*self.wanted[name], grouped=True) for name in NAMES}
         with bound("127.0.0.1", 0, shared=False) as internal:
             pid = self.child.spawn({**listeners, "internal": internal})
@@ -154,20 +159,31 @@ class Launcher:
         self._remember()
 
     def promote(self, generation: Generation) -> None:
-        """The new Traefik has loaded its files: what came before it ends."""
+        """The new Traefik has loaded its files: it gets all new connections, and what came before it ends."""
         if self.current is not None:
             self.draining[self.current.process] = 0.0
-        for process in list(self.draining):
-            if not self.draining[process]:
-                self._end(process)
+        replaces = any(not until for until in self.draining.values())
         if generation.listeners is not self.serving:
-            for listener in self.serving.values():
-                listener.close()
+            self.retired, self.retire_at = self.serving, 0.0
+            if replaces:
+                for listener in generation.listeners.values():
+                    prefer(listener, 1)
+                self.retire_at = time.monotonic() + HAND_OVER_S
         self.serving = generation.listeners
         self.current, self.pending = generation, None
-        self.pokes = 10 if self.grouped else 0
         self.trim_at = time.monotonic() + TRIM_AFTER_S
         self._remember()
+        if not self.retired:
+            self.retire()
+
+    def retire(self) -> None:
+        """Ends the Traefiks that were replaced and closes the listeners before the present ones."""
+        for process in [process for process, until in self.draining.items() if not until]:
+            self._end(process)
+        for listener in self.retired.values():
+            listener.close()
+        self.pokes = 10 if self.retired else 0
+        self.retired = {}
 
     def poke(self) -> None:
         """Connections that the kernel moved to another listener do not wake who waits there; a new one does."""
@@ -233,6 +249,10 @@ class Launcher:
                 self.promote(self.pending)
                 return 0.0
             return 0.005
+        if self.retired:
+            if now < self.retire_at:
+                return self.retire_at - now
+            self.retire()
         if self.pokes > 0:
             self.poke()
             return 0.03
@@ -280,8 +300,7 @@ class Launcher:
                     listener.close()
         for listener in self.serving.values():
             listener.close()
-        for process in [process for process, until in self.draining.items() if not until]:
-            self._end(process)
+        self.retire()
         while self.draining:
             self.reap()
             time.sleep(0.02)

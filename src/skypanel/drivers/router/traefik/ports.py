@@ -43,10 +43,15 @@ def open_listener(host: str, port: int, *, grouped: bool) -> socket.socket:
     """`grouped`: it may stand beside others of ours on the same port, of which the oldest gets every connection."""
     listener = bound(host, port, shared=grouped)
     if grouped:
-        instruction = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0), 8)  # return 0: the first
-        program = struct.pack("HxxxxxxQ", 1, ctypes.addressof(instruction))
-        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
+        prefer(listener, 0)
     return listener
+
+
+def prefer(listener: socket.socket, index: int) -> None:
+    """From now on new connections go to the listener of this age in the group of `listener`; 0: the oldest."""
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, index), 8)  # BPF: return index
+    program = struct.pack("HxxxxxxQ", 1, ctypes.addressof(instruction))
+    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
 
 
 def first_listener(host: str, port: int, *, flag: str, grouped: bool) -> socket.socket:
