@@ -184,7 +184,7 @@ def containers(settings: Settings) -> list[Finding]:
     instance = read_instance(settings.data_dir)
     if instance is None or not instance.network:
         return [Finding("containers", True, "examined after the first `skypanel up`")]
-    from skypanel import wiring
+    from skypanel.wiring import work as wiring
 
     runtime = wiring.container_runtime(settings, instance)
     if not hasattr(runtime, "diagnose"):
