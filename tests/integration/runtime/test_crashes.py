@@ -190,7 +190,7 @@ def test_a_full_log_is_started_anew_and_still_read(platform, monkeypatch: pytest
 def test_a_start_that_fails_says_why_and_leaves_nothing(platform) -> None:
     from skypanel.drivers.runtime.port import RuntimeFailed
 
-    with pytest.raises(RuntimeFailed, match=r"nowhere"):
+    with pytest.raises(RuntimeFailed, match=r"hello.txt: not a directory"):
         platform.runtime.start(platform.spec(["/bin/true"], workdir="/app/hello.txt/nowhere"))
     eventually(lambda: not any(traces(platform).values()))
 

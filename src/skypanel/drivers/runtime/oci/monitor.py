@@ -43,7 +43,7 @@ def command(programs: Programs, watched: Watched) -> list[str]:
         "--runtime", programs.runc, "--runtime-arg", "--root", "--runtime-arg", str(watched.state),
         "--bundle", str(watched.bundle), "--persist-dir", str(watched.bundle),
         "--container-pidfile", str(watched.bundle / "pid"), "--conmon-pidfile", str(watched.bundle / "conmon.pid"),
-        "--exit-dir", str(watched.exits), "--socket-dir-path", str(watched.bundle),
+        "--exit-dir", str(watched.exits), "--socket-dir-path", str(watched.bundle / "sockets"),
         "--log-path", f"k8s-file:{watched.log}", "--log-size-max", str(LOG_MAX_BYTES), "--no-sync-log",
     ]  # fmt: skip
 

@@ -98,7 +98,8 @@ class Starter:
         for bind in spec.binds:
             refuse_links(bind.source, below=self.places.data_dir)
         bundle = self.places.bundle(spec.id)
-        bundle.mkdir(mode=0o700)
+        (bundle / "sockets").mkdir(mode=0o700, parents=True)  # conmon's sockets
+        bundle.chmod(0o700)
         write_labels(bundle, spec, log=log, exits=exits)
         lease = self.leases.take(spec.id)
         write_lease(bundle, lease.index)
