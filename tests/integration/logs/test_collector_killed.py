@@ -44,6 +44,17 @@ def _numbers(store: EmbeddedLogStore, stream: str) -> list[int]:
         position = chunk.position
 
 
+def _wait_for(store: EmbeddedLogStore, stream: str, count: int) -> None:
+    position = "0" * 20
+    for _ in range(600):
+        chunk = store.read(stream, position)
+        position, count = chunk.position, count - len(chunk.lines)
+        if count <= 0:
+            return
+        if not chunk.lines:
+            time.sleep(0.1)
+
+
 def _seen_by_a_follower(root: Path, stop: threading.Event, seen: list[Line]) -> None:
     follower = EmbeddedLogStore(root)
     for line in follower.follow("run:one", _from_the_start(), stop=stop.is_set):
@@ -78,12 +89,8 @@ def test_a_killed_collector_loses_nothing_and_repeats_nothing(spool: Path, tmp_p
     store = EmbeddedLogStore(root)
     expected = list(range(LINES))
     try:
-        for _ in range(200):
-            if len(_numbers(store, "app:a")) >= 2 * LINES and all(
-                len(_numbers(store, f"run:{container_id}")) >= LINES for container_id in CONTAINERS
-            ):
-                break
-            time.sleep(0.3)
+        for stream, count in {"app:a": 2 * LINES, "run:one": LINES, "run:two": LINES}.items():
+            _wait_for(store, stream, count)
     finally:
         collector.kill()
         collector.wait()
