@@ -36,6 +36,8 @@ def server_services() -> Services:
         app_url=lambda subdomain: f"{settings.public_scheme}://{subdomain}.{settings.default_domain}{port}",
         max_apps_per_org=settings.max_apps_per_org,
         max_deployments_per_hour=settings.max_deployments_per_hour,
+        # Trusted mode. The server is never root, so it asks what the instance was made with and not who it is.
+        single_organization=settings.runtime == "process" or (settings.runtime == "auto" and not instance.network),
         currency=settings.currency,
         readiness=lambda: readiness(settings),
         public_url=f"{settings.public_scheme}://{settings.dashboard_host}{port}",
