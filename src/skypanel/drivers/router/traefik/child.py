@@ -34,8 +34,6 @@ class Child:
         self.binary = binary
         self.uid = uid if os.geteuid() == 0 else None
         self.gid = gid
-        if self.uid is not None:
-            os.makedirs(VIEW, mode=0o755, exist_ok=True)  # noqa: PTH103
 
     def spawn(self, listeners: dict[str, socket.socket]) -> int:
         pid = os.fork()
@@ -80,6 +78,10 @@ class Child:
         """Shows directory and binary at fixed places that the unprivileged user may enter, whatever the modes of their
         parents (a checkout in /root, a data directory of mktemp). Only this process sees these mounts."""
         libc = ctypes.CDLL(None, use_errno=True)
+        try:
+            os.makedirs(VIEW, mode=0o755, exist_ok=True)  # noqa: PTH103
+        except OSError:
+            return self.binary  # a read-only /run: the true paths have to do
 
         def mount(source: str, target: str, kind: bytes | None, flags: int, data: bytes | None = None) -> bool:
             return bool(libc.mount(source.encode(), target.encode(), kind, ctypes.c_ulong(flags), data) == 0)
