@@ -61,6 +61,13 @@ def write(directory: Path, files: Mapping[str, Content]) -> None:
             path.write_text(content)
 
 
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed in the middle is what some tests are about."""
+
+
 class GitHttpServer:
     """`token`: when set, it is asked for as the password. `requests` counts what was asked for."""
 
@@ -69,7 +76,7 @@ class GitHttpServer:
         self.token = token
         self.requests: list[str] = []
         self.redirect_to: str | None = None
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._http = _Http(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property

@@ -130,4 +130,9 @@ def test_ids_that_are_no_file_names_are_refused(tmp_path: Path, name: str) -> No
 def test_slugignore_leaves_out_what_its_globs_name() -> None:
     paths = ["a.psd", "d/b.psd", "test/x.py", "lib/test/y.py", "doc/deep/z.md", "app.py"]
 
-    assert slugignore.ignored("# comment\n*.psd\n/test\ndoc/**/*.md\n", paths) == {"a.psd", "d/b.psd", "test", "doc/deep/z.md"}
+    assert slugignore.ignored("# comment\n*.psd\n/test\ndoc/**/*.md\n", paths) == {
+        "a.psd",
+        "d/b.psd",
+        "test",
+        "doc/deep/z.md",
+    }

@@ -39,7 +39,9 @@ def test_chosen_buildpacks_win_over_files() -> None:
 
 
 def test_a_buildpacks_file_wins_over_detection() -> None:
-    files = SourceTree.of({".buildpacks": "# two\nhttps://host/a.git\n\nhttps://host/b.git#main\n", "package.json": "{}"})
+    files = SourceTree.of(
+        {".buildpacks": "# two\nhttps://host/a.git\n\nhttps://host/b.git#main\n", "package.json": "{}"}
+    )
 
     units = decide(files, buildpacks=[]).units
     assert units == [Unit(url="https://host/a.git"), Unit(url="https://host/b.git", branch="main")]

@@ -38,7 +38,12 @@ def test_auto_means_detection_and_several_keep_their_order() -> None:
 
 
 def test_the_newest_and_those_in_use_stay_and_shared_layers_with_them() -> None:
-    slugs = [Kept("4", "d4", ["s4", "deps"]), Kept("3", "d3", ["s3", "deps"]), Kept("2", "d2", ["s2", "old"]), Kept("1", "d1", ["s1", "deps"])]
+    slugs = [
+        Kept("4", "d4", ["s4", "deps"]),
+        Kept("3", "d3", ["s3", "deps"]),
+        Kept("2", "d2", ["s2", "old"]),
+        Kept("1", "d1", ["s1", "deps"]),
+    ]
 
     found = removals(slugs, keep=2, in_use={"2"})
 

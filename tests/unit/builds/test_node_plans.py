@@ -52,16 +52,24 @@ def test_npm_with_a_lock_file_installs_exactly_that_without_development_dependen
     assert "npm ci" in plan.install
     assert "--omit=dev" in plan.install
     assert plan.build == ""
-    assert plan.processes == {"web": "npm start"}
+    assert plan.processes == {"web": "node x"}
 
 
 @pytest.mark.parametrize(
     ("files", "name", "command"),
     [
         ({}, "Node.js (npm)", "npm install"),
-        ({"yarn_lock": "# yarn lockfile v1"}, "Node.js (yarn)", "yarn install --non-interactive --prefer-offline --frozen-lockfile"),
+        (
+            {"yarn_lock": "# yarn lockfile v1"},
+            "Node.js (yarn)",
+            "yarn install --non-interactive --prefer-offline --frozen-lockfile",
+        ),
         ({"yarn_lock": "__metadata:\n  version: 8"}, "Node.js (yarn)", "yarn install --immutable"),
-        ({"pnpm__lock_yaml": "lockfileVersion: '9.0'"}, "Node.js (pnpm)", "pnpm install --prefer-offline --frozen-lockfile"),
+        (
+            {"pnpm__lock_yaml": "lockfileVersion: '9.0'"},
+            "Node.js (pnpm)",
+            "pnpm install --prefer-offline --frozen-lockfile",
+        ),
     ],
 )
 def test_the_lock_file_chooses_the_package_manager(files: dict[str, str], name: str, command: str) -> None:
@@ -103,7 +111,9 @@ def test_broken_json_is_named_with_its_line() -> None:
 
 
 def test_build_scripts_get_development_dependencies_which_are_pruned_afterwards() -> None:
-    plan = of({**EXPRESS, "scripts": {"start": "x", "heroku-prebuild": "a", "build": "b", "heroku-cleanup": "c"}}, **LOCK)
+    plan = of(
+        {**EXPRESS, "scripts": {"start": "x", "heroku-prebuild": "a", "build": "b", "heroku-cleanup": "c"}}, **LOCK
+    )
 
     assert plan.layer_key is None
     assert "--include=dev" in plan.install
@@ -151,3 +161,7 @@ def test_without_a_start_script_the_main_file_or_server_js_runs() -> None:
     assert of({"main": "a.js"}, a_js="").processes == {"web": "node a.js"}
     assert of({}, server_js="").processes == {"web": "node server.js"}
     assert of({}).processes == {}
+
+
+def test_the_package_manager_starts_what_has_hooks_around_it() -> None:
+    assert of({"scripts": {"start": "node x", "prestart": "y"}}).processes == {"web": "npm start"}

@@ -14,7 +14,7 @@ def test_a_procfile_from_the_wild_is_read_as_its_author_meant() -> None:
         "cron: node worker.js # every minute\r\n"
         "web: gunicorn app:app --log-format '# %(m)s' # the site\r\n"
         "   worker:   python -u worker.py   \r\n"
-        "release: ./manage.py migrate && echo \"a # b\"\r\n"
+        'release: ./manage.py migrate && echo "a # b"\r\n'
         "custom-type_2: echo -n\r\n"
         "this line says nothing\r\n"
         f"{'# more words ' * 500}\r\n"

@@ -74,7 +74,11 @@ def test_the_layer_depends_on_requirements_and_not_on_the_code() -> None:
 
 
 def test_included_requirements_belong_to_the_layer() -> None:
-    files = {"requirements.txt": "-r requirements/base.txt\n", "requirements/base.txt": "-c ../pins.txt\nflask\n", "pins.txt": "flask<4"}
+    files = {
+        "requirements.txt": "-r requirements/base.txt\n",
+        "requirements/base.txt": "-c ../pins.txt\nflask\n",
+        "pins.txt": "flask<4",
+    }
 
     assert set(of(files).inputs) == set(files)
     assert of(files).layer_key != of({**files, "pins.txt": "flask<3"}).layer_key

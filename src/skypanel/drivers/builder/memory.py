@@ -24,9 +24,7 @@ class MemoryBuilder:
         self.cleared: list[str] = []
         self.steps: Callable[[BuildRequest], None] = lambda _: None
 
-    def build(
-        self, request: BuildRequest, *, log: Callable[[str], None], cancelled: Callable[[], bool]
-    ) -> BuiltSlug:
+    def build(self, request: BuildRequest, *, log: Callable[[str], None], cancelled: Callable[[], bool]) -> BuiltSlug:
         self.clean(request.id)
         self.requests.append(request)
         work = self._root / "builds" / request.id

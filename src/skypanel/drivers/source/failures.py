@@ -17,6 +17,7 @@ _UNREACHABLE = (
     "Connection reset", "SSL", "certificate", "Empty reply", "No route to host", "Network is unreachable",
     "Operation too slow", "error: 5",
 )  # fmt: skip
+_TOO_LARGE = ("signal 25", "File too large", "index-pack died", "invalid index-pack output")  # by the limit on files
 _REDIRECT = re.compile(r"error: 30[1278]|redirect")
 
 
@@ -29,7 +30,7 @@ def explain(outcome: Outcome, *, url: str, max_bytes: int) -> FetchFailed:
         return FetchFailed(
             "git_unreachable", f"{url} took too long to answer: check that the host is up and try again."
         )
-    if "exceeds maximum" in text or "maxInputSize" in text or "signal 25" in text:
+    if any(sign in text for sign in _TOO_LARGE):
         return FetchFailed(
             "git_too_large", f"{url} is larger than {max_bytes // 1_000_000} MB: remove large files from it."
         )

@@ -89,7 +89,9 @@ class MemorySource:
             raise FetchFailed("git_empty", f"{address.clean} has no commits yet: push your code to it first.")
         if name not in repository.branches:
             there = ", ".join(sorted(repository.branches))
-            raise FetchFailed("git_branch_missing", f"The repository has no branch {name!r}. Set it to one of: {there}.")
+            raise FetchFailed(
+                "git_branch_missing", f"The repository has no branch {name!r}. Set it to one of: {there}."
+            )
         sha = commit or repository.branches[name][-1]
         if sha not in repository.commits:
             raise FetchFailed("git_failed", f"The commit {sha[:12]} is not in the repository: push it first.")

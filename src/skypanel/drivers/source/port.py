@@ -49,8 +49,16 @@ class Source(Protocol):
         ...
 
     def fetch(
-        self, url: str, *, branch: str, mirror: str, uid: int, credentials: Credentials | None = None,
-        commit: str | None = None, log: Callable[[str], None], cancelled: Callable[[], bool],
+        self,
+        url: str,
+        *,
+        branch: str,
+        mirror: str,
+        uid: int,
+        credentials: Credentials | None = None,
+        commit: str | None = None,
+        log: Callable[[str], None],
+        cancelled: Callable[[], bool],
     ) -> Commit:
         """Updates the mirror of that name (one per application), pins the branch's newest commit, or `commit`."""
         ...
@@ -62,7 +70,14 @@ class Source(Protocol):
     def read(self, mirror: str, entry: TreeEntry, *, limit: int = 1_000_000) -> bytes: ...
 
     def checkout(
-        self, mirror: str, commit: str, *, to: Path, uid: int, url: str, credentials: Credentials | None = None,
+        self,
+        mirror: str,
+        commit: str,
+        *,
+        to: Path,
+        uid: int,
+        url: str,
+        credentials: Credentials | None = None,
         log: Callable[[str], None],
     ) -> None:
         """Writes the commit's files into the empty directory `to`, owned by `uid`; submodules and LFS too."""

@@ -69,7 +69,7 @@ def plan(tree: SourceTree, *, env: Mapping[str, str], toolchains: Toolchains) ->
         inputs = [path for path in ("package.json", manager.lock, *CONFIG) if path is not None and path in tree]
         contents = [(path, _installs(tree, path, package)) for path in inputs]
         key = layer_key("node", contents=contents, facts=[node.shown, manager.name, str(tool), script], env=env)
-    processes = {"web": f"{manager.name} start"} if "start" in scripts else {}
+    processes = {"web": _start(manager, scripts)} if "start" in scripts else {}
     if not processes and "server.js" in tree:
         processes = {"web": "node server.js"}
     elif not processes and isinstance(package.get("main"), str) and package["main"] in tree:
@@ -95,6 +95,14 @@ def plan(tree: SourceTree, *, env: Mapping[str, str], toolchains: Toolchains) ->
         notes=notes,
         hint="Add a `start` script to package.json, or a Procfile with a line such as `web: node index.js`.",
     )
+
+
+def _start(manager: _Manager, scripts: Mapping[str, str]) -> str:
+    """The start script itself where that is the same: a package manager around it costs 0.3 s and 40 MB for each
+    replica, and doesn't pass every signal on."""
+    start = scripts["start"].strip()
+    wrapped = "prestart" in scripts or "poststart" in scripts or "npm_" in start or "\n" in start or not start
+    return f"{manager.name} start" if wrapped else start
 
 
 def npm_env(node: Interpreter) -> dict[str, str]:
@@ -181,7 +189,7 @@ def _is_berry(manager: _Manager, tree: SourceTree) -> bool:
 def _commands(manager: _Manager, tree: SourceTree) -> _Commands:
     if manager.name == "yarn":
         if _is_berry(manager, tree):
-            frozen = " --immutable" if manager.lock else ""
+            frozen = " --immutable" if manager.lock else " --no-immutable"
             linker = "YARN_NODE_LINKER=${YARN_NODE_LINKER:-node-modules} " if ".yarnrc.yml" not in tree else ""
             # Berry has no production install without a plug-in: everything is installed, as on Heroku.
             return _Commands(f"{linker}yarn install{frozen}", f"{linker}yarn install{frozen}", "true", "yarn run")

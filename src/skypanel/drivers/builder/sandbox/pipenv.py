@@ -37,4 +37,5 @@ def _line(name: str, entry: Any) -> str:
     if "file" in entry:
         return f"{name}{extras} @ {entry['file']}{marker}"
     version = entry.get("version", "")
-    return f"{name}{extras}{'' if version == '*' else version}{marker}"
+    hashes = "".join(f" --hash={value}" for value in entry.get("hashes", ()))
+    return f"{name}{extras}{'' if version == '*' else version}{marker}{hashes}"

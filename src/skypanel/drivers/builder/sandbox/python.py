@@ -6,9 +6,10 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from skypanel.drivers.builder.port import BuildFailed
-from skypanel.drivers.builder.sandbox import pipenv
+from skypanel.drivers.builder.sandbox import pipenv, poetry
 from skypanel.drivers.builder.sandbox.plans import Plan, layer_key
 from skypanel.drivers.builder.sandbox.python_version import wanted_python
 from skypanel.drivers.builder.sandbox.interpreters import Interpreter, choose_python
@@ -88,8 +89,7 @@ def _hook(tree: SourceTree, path: str) -> str:
 
 
 def _install(tree: SourceTree) -> _Install:
-    """Lock files before requirements.txt's loose ones? No: as on Heroku, Pipfile.lock, requirements.txt, poetry.lock, uv.lock
-    must not be mixed; where they are, requirements.txt wins over the others but for Pipfile.lock, and the log says which."""
+    """Where several are there, the order is Heroku's: Pipfile.lock, requirements.txt, poetry.lock, uv.lock."""
     if "Pipfile.lock" in tree or ("Pipfile" in tree and "requirements.txt" not in tree):
         path = "Pipfile.lock" if "Pipfile.lock" in tree else "Pipfile"
         requirements = (
@@ -103,12 +103,7 @@ def _install(tree: SourceTree) -> _Install:
         return _Install("pip", "uv pip install --requirements requirements.txt", inputs, apart)
     project = tree.toml("pyproject.toml") if "pyproject.toml" in tree else {}
     if "poetry.lock" in tree:
-        script = f"uv tool run --quiet --python {VENV}/bin/python --from 'poetry>=2,<3' poetry install --only main --no-root --no-interaction --compile"
-        return _Install(
-            "Poetry",
-            f"export POETRY_VIRTUALENVS_CREATE=false POETRY_CACHE_DIR=$CACHE_DIR/poetry\n{script}",
-            ("pyproject.toml", "poetry.lock"),
-        )
+        return _poetry(tree, project)
     if "uv.lock" in tree:
         tool = project.get("tool", {}).get("uv", {})
         apart = (
@@ -127,6 +122,14 @@ def _install(tree: SourceTree) -> _Install:
             "sources" not in str(project.get("tool", {})),
         )
     return _Install("setup.py", "uv pip install --editable .", (), apart=False)
+
+
+def _poetry(tree: SourceTree, project: Mapping[str, Any]) -> _Install:
+    requirements = poetry.requirements(tree.toml("poetry.lock"), project)
+    script, apart = _uv_install(requirements, " --no-deps"), not _LOCAL.search(requirements)
+    if "build-system" in project and tree.has_directory("src"):
+        script, apart = f"{script}\nuv pip install --no-deps --editable .", False
+    return _Install("Poetry", script, ("pyproject.toml", "poetry.lock"), apart)
 
 
 def _uv_install(requirements: str, flags: str) -> str:

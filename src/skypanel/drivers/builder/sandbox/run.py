@@ -82,13 +82,14 @@ def spec(run: Run, request: BuildRequest) -> ContainerSpec:
         app_id=request.app_id,
         organization_id=request.organization_id,
         name="build",
-        command=["bash", "-c", run.script],
+        command=["bash", f"{scripts.STEPS}/build.sh"],
         env=run.env,
         uid=request.uid,
         limits=Limits(limits.cpu_millis, limits.memory_mb, limits.disk_mb, limits.pids),
         binds=(
             Bind(run.app, "/app", writable=True),
             Bind(run.cache, scripts.CACHE, writable=True),
+            Bind(run.work / "steps", scripts.STEPS),
             Bind(run.work / "env", scripts.ENV),
             Bind(run.work / "out", scripts.OUT, writable=True),
             Bind(run.work / "tmp", scripts.TMP, writable=True),
@@ -111,6 +112,7 @@ def execute(
 ) -> Exit:
     """Returns an Exit that only ended by itself. Raises BuildCancelled, or BuildFailed for every limit."""
     limits = request.limits
+    (run.work / "steps" / "build.sh").write_text(run.script)  # a file: an argument may not be longer than 128 KiB
     try:
         end = containers.run(
             spec(run, request),

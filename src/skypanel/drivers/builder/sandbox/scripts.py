@@ -6,10 +6,9 @@ Contract of the classic API: https://devcenter.heroku.com/articles/buildpack-api
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 
-CACHE, ENV, OUT, TMP, TOOLS, BUILDPACKS = (
-    "/build/cache", "/build/env", "/build/out", "/build/tmp", "/build/bin", "/build/buildpacks",
+CACHE, ENV, OUT, TMP, TOOLS, BUILDPACKS, STEPS = (
+    "/build/cache", "/build/env", "/build/out", "/build/tmp", "/build/bin", "/build/buildpacks", "/build/steps",
 )  # fmt: skip
 
 HEADER = f"""\
@@ -33,7 +32,7 @@ load_env() {{
     export "$name=$value"
   done
 }}
-"""  # noqa: E501 - one pattern
+"""
 
 
 def builtin(script: str) -> str:

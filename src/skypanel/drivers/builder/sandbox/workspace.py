@@ -33,6 +33,7 @@ class Workspace:
         """What only a container needs: ENV_DIR, byte for byte, and places to write to."""
         for name in ("out", "tmp", "buildpacks"):
             make_owned(self.root / name, self.uid)
+        (self.root / "steps").mkdir(exist_ok=True)
         directory = make_owned(self.root / "env", self.uid, mode=0o700)
         for name, value in env.items():
             path = directory / name
