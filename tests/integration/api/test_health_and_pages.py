@@ -51,12 +51,12 @@ PAGES = {"stopped": "stopped", "suspended": "suspended", "crashed": "not running
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
-@pytest.mark.parametrize("suffix", ["", "/", "/any/path?x=1", "/..%2f..", "/404"])
-def test_an_unknown_host_gets_a_404_page(api, method, suffix):
-    answer = api.client.request(method, f"/_pages/404{suffix}", headers={"Host": "nobody.apps.localhost"})
-    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert answer.headers["cache-control"] == "no-store"
-    assert "nobody.apps.localhost" in answer.text
+def test_an_unknown_host_gets_a_404_page(api, method):
+    for suffix in ("", "/", "/any/path?x=1", "/..%2f..", "/404"):
+        answer = api.client.request(method, f"/_pages/404{suffix}", headers={"Host": "nobody.apps.localhost"})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8"), suffix
+        assert answer.headers["cache-control"] == "no-store"
+        assert "nobody.apps.localhost" in answer.text
 
 
 @pytest.mark.parametrize("page", sorted(PAGES))

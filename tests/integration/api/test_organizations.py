@@ -17,23 +17,18 @@ def team(api):
     return {"owner": owner} | {role: api.join(owner, f"{role}@example.com", role) for role in ROLES[1:]}
 
 
-def _matrix():
-    """(verb, role) -> the status it is answered with."""
-    allowed = {
-        "read": ROLES,
-        "list members": ROLES,
-        "read activity": ROLES,
-        "rename": ("owner",),
-        "invite": ("owner", "admin"),
-        "list invitations": ("owner", "admin"),
-        "revoke invitation": ("owner", "admin"),
-        "change role": ("owner", "admin"),
-        "remove member": ("owner", "admin"),
-        "leave": ("admin", "developer", "viewer"),
-    }
-    for verb, roles in allowed.items():
-        for role in ROLES:
-            yield pytest.param(verb, role, role in roles, id=f"{verb}-{role}")
+ALLOWED = {
+    "read": ROLES,
+    "list members": ROLES,
+    "read activity": ROLES,
+    "rename": ("owner",),
+    "invite": ("owner", "admin"),
+    "list invitations": ("owner", "admin"),
+    "revoke invitation": ("owner", "admin"),
+    "change role": ("owner", "admin"),
+    "remove member": ("owner", "admin"),
+    "leave": ("admin", "developer", "viewer"),
+}
 
 
 def _do(verb, person, target, invitation):
@@ -52,21 +47,22 @@ def _do(verb, person, target, invitation):
     }[verb]()
 
 
-@pytest.mark.parametrize(("verb", "role", "allowed"), list(_matrix()))
-def test_each_role_may_do_just_its_own(api, team, verb, role, allowed):
+@pytest.mark.parametrize("verb", list(ALLOWED))
+def test_each_role_may_do_just_its_own(api, team, verb):
     owner = team["owner"]
-    target = api.join(owner, "target@example.com", "viewer")
-    invited = owner.post(f"{owner.home}/invitations", {"email": "open@example.com"}).json()
-    answer = _do(verb, team[role], target.id, invited["invitation"]["id"])
-    if allowed:
-        assert answer.status_code in (200, 201, 204), answer.text
-    elif verb == "leave":
-        assert answer.json()["code"] == "last_owner"
-    else:
-        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    for role in reversed(ROLES):
+        target = api.join(owner, f"target-of-{role}@example.com", "viewer")
+        invited = owner.post(f"{owner.home}/invitations", {"email": "open@example.com"}).json()
+        answer = _do(verb, team[role], target.id, invited["invitation"]["id"])
+        if role in ALLOWED[verb]:
+            assert answer.status_code in (200, 201, 204), f"{role}: {answer.text}"
+        elif verb == "leave":
+            assert answer.json()["code"] == "last_owner", role
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), role
 
 
-@pytest.mark.parametrize("verb", sorted({p.values[0] for p in _matrix()}))
+@pytest.mark.parametrize("verb", list(ALLOWED))
 def test_another_organization_is_not_found_for_every_verb(api, team, verb):
     owner = team["owner"]
     invited = owner.post(f"{owner.home}/invitations", {"email": "open@example.com"}).json()
