@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import shutil
 import sys
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -21,6 +26,9 @@ from skypanel.kit.clock import SystemClock
 from skypanel.orgs.plans import seed_plans
 from skypanel.settings import Settings
 
+log = logging.getLogger(__name__)
+NETWORK_LOCK: Final = Path("/run/skypanel-network.lock")
+
 
 def chosen_runtime(settings: Settings) -> str:
     """`auto` made definite: real containers with Linux, root and the programs they need, else plain processes."""
@@ -30,14 +38,28 @@ def chosen_runtime(settings: Settings) -> str:
     return "oci" if able and all(shutil.which(name) for name in ("runc", "conmon", "nft")) else "process"
 
 
-def choose_network(settings: Settings) -> str:
-    """A part of the pool that nothing on this machine uses; "" where containers have no network of their own."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        return ""
-    from skypanel.drivers.runtime.oci.network import taken_networks
-    from skypanel.drivers.runtime.oci.subnet import choose_network as choose
+def claim_network(settings: Settings, instance: Instance) -> Instance:
+    """A part of the pool that nothing on this machine uses, with its bridge made at once and under a lock of the whole
+    machine: two platforms that start at the same moment take different ones. After a reboot another platform may have
+    taken ours: then no container of ours runs yet, and another part does as well."""
+    if chosen_runtime(settings) != "oci":
+        return instance
+    from skypanel.drivers.runtime.oci.network import Network, taken_networks
+    from skypanel.drivers.runtime.oci.subnet import choose_network
+    from skypanel.drivers.runtime.port import RuntimeFailed
 
-    return str(choose(IPv4Network(settings.network_pool), taken_networks()))
+    with NETWORK_LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if instance.network:
+            try:
+                Network(instance=instance.id, subnet=IPv4Network(instance.network)).prepare()
+            except RuntimeFailed:
+                log.warning("the container network %s is used by something else now", instance.network)
+            else:
+                return instance
+        subnet = choose_network(IPv4Network(settings.network_pool), taken_networks())
+        Network(instance=instance.id, subnet=subnet).prepare()
+    return replace(instance, network=str(subnet))
 
 
 def router_config(settings: Settings, instance: Instance) -> RouterConfig:

@@ -12,7 +12,7 @@ from pathlib import Path
 from skypanel.db import Database
 from skypanel.instance import FILE, Instance, instance_bytes, read_instance
 from skypanel.kit.clock import SystemClock
-from skypanel.manage.choices import choose_network, prepare_router, seed
+from skypanel.manage.choices import claim_network, prepare_router, seed
 from skypanel.manage.confine import possible
 from skypanel.manage.keys import ensure_keys
 from skypanel.manage.layout import ensure_layout
@@ -27,7 +27,7 @@ FIRST_USER, USERS = 64_010, 900
 def prepare(settings: Settings) -> Instance:
     """Idempotent: makes what is missing, mends what it can, brings the database to the newest revision."""
     instance = read_instance(settings.data_dir) or new_instance(settings)
-    instance = with_free_port(instance)
+    instance = claim_network(settings, with_free_port(instance))
     ensure_layout(settings.data_dir, uid=instance.uid, gid=instance.gid)
     _write_instance(settings.data_dir, instance)
     ensure_keys(settings.data_dir / "keys", gid=instance.gid)
@@ -39,7 +39,7 @@ def prepare(settings: Settings) -> Instance:
 def new_instance(settings: Settings) -> Instance:
     identifier = secrets.token_hex(4)
     user = unused_user(identifier) if possible() else None
-    return Instance(id=identifier, uid=user, gid=user, network=choose_network(settings), server_port=free_port())
+    return Instance(id=identifier, uid=user, gid=user, network="", server_port=free_port())
 
 
 def unused_user(identifier: str) -> int:
