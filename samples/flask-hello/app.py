@@ -11,4 +11,5 @@ app = Flask(__name__)
 def hello():
     replica = os.environ.get("DYNO", "web.1")
     release = os.environ.get("SKYPANEL_RELEASE", "?")
-    return f"Hello from SkyPanel! This is {replica} of release {release}.\n", 200, {"Content-Type": "text/plain; charset=utf-8"}
+    text = f"Hello from SkyPanel! This is {replica} of release {release}.\n"
+    return text, 200, {"Content-Type": "text/plain; charset=utf-8"}

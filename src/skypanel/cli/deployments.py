@@ -73,11 +73,16 @@ def deployments(
         print_json(items)
         return
     rows = [
-        (f"v{d['version']}", d["status"], d["kind"], (d["commit"] or "")[:8], d["commit_message"] or d["reason"],
+        (f"v{d['version']}", d["status"], d["kind"], (d["commit"] or "")[:8],
+         _brief(d["reason"] or d["commit_message"]),
          d["buildpack"], megabytes(d["slug_size_bytes"]), d["requested_by"], moment(d["created_at"])) for d in items
     ]  # fmt: skip
     columns = ("version", "status", "kind", "commit", "message", "buildpack", "slug", "by", "created")
     print_table(columns, rows, empty=f"No deployments yet: skypanel deploy {app}")
+
+
+def _brief(text: str | None) -> str:
+    return (text or "").split("\n")[0][:60]
 
 
 def _show(app: str, version: int, *, json: bool) -> None:
@@ -99,7 +104,8 @@ def _show(app: str, version: int, *, json: bool) -> None:
     ])  # fmt: skip
     stages = [(s["name"], s["status"], moment(s["started_at"]), moment(s["finished_at"])) for s in found["stages"]]
     print_table(("stage", "status", "started", "finished"), stages, empty="Not started yet.")
-    for line in client.items(path("paas", "apps", app, "deployments", version, "logs"), most=1000):
+    where = path("paas", "apps", app, "deployments", version, "logs")
+    for line in client.get(where, limit=1000)["items"]:
         print(log_line(line, colour=False))
 
 

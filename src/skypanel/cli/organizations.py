@@ -140,7 +140,7 @@ def activity(limit: Most = 30, json: Json = False) -> None:
     if json:
         print_json(items)
         return
-    rows = [(moment(a["created_at"]), a["actor"], a["message"]) for a in items]
+    rows = [(moment(a["at"]), a["actor"], a["message"]) for a in items]
     print_table(("when", "who", "what"), rows, empty="Nothing yet.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
-    Console(soft_wrap=False).print(table)
+    # Lines of a pipe are never broken, so that `grep` and `cut` find whole rows.
+    width = None if sys.stdout.isatty() else 1000
+    Console(width=width, highlight=False).print(table)
 
 
 def print_fields(fields: Sequence[tuple[str, object]]) -> None:

@@ -79,8 +79,8 @@ def test_two_platforms_never_share_a_data_directory(tmp_path: Path) -> None:
 
 def test_a_process_that_outlived_its_manager_is_found_and_ended(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib, time; from skypanel.manage.pids import write_pid; write_pid(pathlib.Path(sys.argv[1]), 'worker');"
-        "print('up', flush=True); time.sleep(600)"
+        "import sys, pathlib, time; from skypanel.manage.pids import write_pid;"
+        "write_pid(pathlib.Path(sys.argv[1]), 'worker'); print('up', flush=True); time.sleep(600)"
     )
     left = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert left.stdout is not None
