@@ -90,7 +90,8 @@ def latency(root: Path) -> None:
     collector.stop()
     delays.sort()
     print(
-        f"printed -> followed at ~1,000 lines/s: p50 {delays[len(delays) // 2]:.0f} ms, p95 {delays[len(delays) * 95 // 100]:.0f} ms"
+        f"printed -> followed at ~1,000 lines/s: p50 {delays[len(delays) // 2]:.0f} ms, "
+        f"p95 {delays[len(delays) * 95 // 100]:.0f} ms"
     )
 
 

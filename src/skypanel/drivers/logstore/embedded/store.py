@@ -21,7 +21,8 @@ from skypanel.drivers.logstore.following import follow
 from skypanel.drivers.logstore.port import Chunk, Entry, Line, LinePage, Query, StopsFollowing
 
 _OPEN_WRITERS = 200  # descriptors; what a writer knows of its stream stays
-_SHARED_CHUNKS = 64
+_SHARED_CHUNKS = 32
+_SHARED_LINES = 200  # of one who catches up nobody else needs the chunks, and they are large
 
 
 class EmbeddedLogStore:
@@ -153,7 +154,7 @@ class EmbeddedLogStore:
                 lines.append(Line(codec.decode(raw), cursor_of(start)))
             start += len(raw) + 1
         chunk = Chunk(lines, cursor_of(end), more)
-        if lines:
+        if 0 < len(lines) <= _SHARED_LINES:
             with self._lock:
                 self._chunks[(stream, position)] = (chunk, rings)
                 while len(self._chunks) > _SHARED_CHUNKS:
