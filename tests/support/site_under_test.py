@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
+SKYPANEL = str(Path(sys.executable).with_name("skypanel"))
 SETTLED = ("running", "failed", "cancelled", "superseded")
 
 
@@ -129,14 +130,9 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        log = (self.data_dir.parent / "up.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "skypanel.cli.main", "up"],
-            env=self.env,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        with (self.data_dir.parent / "up.log").open("ab") as log:
+            command = [SKYPANEL, "up"]
+            self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, start_new_session=True)
         eventually(self.ready, within=60, what=f"a ready platform (see {self.data_dir.parent}/up.log)")
 
     def ready(self) -> bool:
@@ -156,7 +152,7 @@ class Site:
     def down(self) -> None:
         self.stop()
         subprocess.run(
-            [sys.executable, "-m", "skypanel.cli.main", "down", "--apps"],
+            [SKYPANEL, "down", "--apps"],
             env=self.env,
             check=True,
             timeout=120,

@@ -26,7 +26,7 @@ FIRST_USER, USERS = 64_010, 900
 
 def prepare(settings: Settings) -> Instance:
     """Idempotent: makes what is missing, mends what it can, brings the database to the newest revision."""
-    instance = read_instance(settings.data_dir) or new_instance(settings)
+    instance = read_instance(settings.data_dir) or new_instance()
     instance = claim_network(settings, with_free_port(instance))
     ensure_layout(settings.data_dir, uid=instance.uid, gid=instance.gid)
     _write_instance(settings.data_dir, instance)
@@ -36,7 +36,7 @@ def prepare(settings: Settings) -> Instance:
     return instance
 
 
-def new_instance(settings: Settings) -> Instance:
+def new_instance() -> Instance:
     identifier = secrets.token_hex(4)
     user = unused_user(identifier) if possible() else None
     return Instance(id=identifier, uid=user, gid=user, network="", server_port=free_port())
