@@ -88,6 +88,15 @@ def marks_in(data: bytes) -> Iterator[tuple[str, str]]:
 Matcher = Callable[[bytes], bool]
 
 
+def kinds(query: Query) -> tuple[bytes, ...]:
+    """Some of these bytes must be in a block of lines for any of them to pass; empty: cannot be told."""
+    if not query.sources and not query.levels:
+        return ()
+    sources = [_SOURCE_CODE[name] for name in query.sources or SOURCES if name in _SOURCE_CODE]
+    levels = [_LEVEL_CODE[name] for name in query.levels or LEVELS if name in _LEVEL_CODE]
+    return tuple(f" {source}{level} ".encode() for source in sources for level in levels)
+
+
 def matcher(query: Query) -> tuple[bytes | None, Matcher]:
     """A test for raw lines that agrees with `entries.selects`, and the bytes that a block of lines, in lower case, must
     contain for any of them to pass (None: cannot be told)."""

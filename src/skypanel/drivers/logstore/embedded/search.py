@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from skypanel.drivers.logstore.embedded.codec import Matcher, decode, matcher
+from skypanel.drivers.logstore.embedded.codec import Matcher, decode, kinds, matcher
 from skypanel.drivers.logstore.embedded.segments import (
     Segment,
     blocks_backward,
@@ -78,6 +78,7 @@ def _in_segment(
         times = summary(fd, size)
         if times is not None and _outside(query, times):
             return
+        wanted = kinds(query)
         end = committed_end(fd, size)
         if before is not None:
             end = min(end, before - segment.base)
@@ -86,6 +87,8 @@ def _in_segment(
             if after is not None and place <= after:
                 return
             if needle is not None and needle not in block.lower():
+                continue
+            if wanted and not any(kind in block for kind in wanted):
                 continue
             lines = block.split(b"\n")
             lines.pop()
