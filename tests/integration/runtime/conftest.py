@@ -49,10 +49,9 @@ class Platform:
 
     def run(self, command: list[str], *, time_s: float = 30, **changes: Any) -> tuple[Exit, str]:
         lines: list[bytes] = []
-        result = self.runtime.run(
-            self.spec(command, kind=ContainerKind.RUN, **changes), limits=RunLimits(time_s=time_s, output_bytes=1 << 20),
-            on_output=lines.append, cancelled=lambda: False,
-        )  # fmt: skip
+        limits = RunLimits(time_s=time_s, output_bytes=1 << 20)
+        spec = self.spec(command, kind=ContainerKind.RUN, **changes)
+        result = self.runtime.run(spec, limits=limits, on_output=lines.append, cancelled=lambda: False)
         return result, b"".join(lines).decode()
 
     def shell(self, script: str, **changes: Any) -> tuple[Exit, str]:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from containers import eventually
 
+from skypanel.drivers.runtime.oci import seccomp
 from skypanel.drivers.runtime.port import Bind, ContainerStatus, Limits, RuntimeFailed
 from skypanel.kit.secret import Secret
 
@@ -125,8 +127,19 @@ def test_the_system_call_filter_forbids_new_namespaces_and_mounts(make_platform)
     assert "USERNS" in lax.shell(attempts)[1].split(), "the filter is what forbids it"
 
 
+def test_without_the_usual_profile_our_own_forbids_the_same(platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = seccomp.profile(Path("/nowhere/seccomp.json"))
+    monkeypatch.setattr(platform.runtime, "_starter", replace(platform.runtime._starter, seccomp=own))
+    _, output = platform.shell("unshare -U true && echo USERNS; unshare -n true && echo NETNS; echo $(echo child)")
+    assert output.splitlines()[-1] == "child"
+    assert "NS" not in [line[-2:] for line in output.splitlines()]
+
+
 def test_threads_and_children_work_under_the_filter(platform) -> None:
-    script = "import threading, subprocess; t = threading.Thread(target=print, args=('thread',)); t.start(); t.join(); subprocess.run(['echo', 'child'])"
+    script = (
+        "import threading, subprocess; t = threading.Thread(target=print, args=('thread',)); "
+        "t.start(); t.join(); subprocess.run(['echo', 'child'])"
+    )
     assert platform.run(["/usr/bin/python3", "-u", "-c", script])[1] == "thread\nchild\n"
 
 
@@ -177,4 +190,4 @@ def test_no_secret_is_left_in_the_files_of_the_platform(platform) -> None:
         except (FileNotFoundError, ProcessLookupError):
             continue
     assert platform.runtime.get(container.id).status is ContainerStatus.RUNNING
-    assert os.stat(platform.data_dir / "containers").st_mode & 0o077 == 0
+    assert (platform.data_dir / "containers").stat().st_mode & 0o077 == 0

@@ -46,9 +46,11 @@ class Cgroups:
         v1 = next((h for h in self.hierarchies if controller in h.controllers), None)
         return v1 or next((h for h in self.hierarchies if h.v2), None)
 
-    @property
-    def unified(self) -> bool:
-        return bool(self.hierarchies) and all(h.v2 for h in self.hierarchies)
+    def has(self, controller: str) -> bool:
+        hierarchy = self._with(controller)
+        if hierarchy is None or not hierarchy.v2:
+            return hierarchy is not None
+        return controller in (hierarchy.mount / "cgroup.controllers").read_text().split()
 
     def join(self, path: str, pid: int) -> None:
         """Moves a process into `path` of every hierarchy that could account for or kill it with the platform."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from skypanel.drivers.runtime.connections import established_to
 from skypanel.drivers.runtime.exits import ExitWatch, checked_id
 from skypanel.drivers.runtime.listening import in_namespace_of
-from skypanel.drivers.runtime.oci import seccomp, stack
+from skypanel.drivers.runtime.oci import doctor, seccomp, stack
 from skypanel.drivers.runtime.oci.cgroups import Cgroups
+from skypanel.drivers.runtime.oci.disk_keeper import LOOK_S, end_disk_hogs
 from skypanel.drivers.runtime.oci.firewall import Firewall, Policy
 from skypanel.drivers.runtime.oci.logfile import last_lines
 from skypanel.drivers.runtime.oci.monitor import monitor_of
@@ -25,10 +26,22 @@ from skypanel.drivers.runtime.oci.records import read_container, read_state, run
 from skypanel.drivers.runtime.oci.resolvers import upstream_resolvers
 from skypanel.drivers.runtime.oci.starter import Starter, find_programs
 from skypanel.drivers.runtime.oci.subnet import Leases
-from skypanel.drivers.runtime.port import Container, ContainerSpec, Exit, RunLimits, RuntimeFailed, Usage
+from skypanel.drivers.runtime.port import (
+    Container,
+    ContainerKind,
+    ContainerSpec,
+    Exit,
+    Limits,
+    Problem,
+    RunLimits,
+    RuntimeFailed,
+    Usage,
+)
 
 KILL_S = 10.0
 MIRROR_S = 600.0
+PROBE_UID = 65534
+LOST_S = 60.0  # nobody takes that long between taking an address and making its container
 
 
 class OciRuntime:
@@ -47,9 +60,12 @@ class OciRuntime:
         host_ports: Sequence[int] = (),
         use_seccomp: bool = True,
         ca_bundle: Path | None = None,
+        probe: tuple[str, int] = ("pypi.org", 443),
     ) -> None:
         """`instance`: eight hexadecimal digits. `resolvers`: none means the machine's own. `host_ports`: TCP ports of
-        this machine that containers may reach. `ca_bundle`: certificates beside the system's. Touches nothing yet."""
+        this machine that containers may reach. `ca_bundle`: takes the place of the system's bundle of certificates.
+        `probe`: what `diagnose` connects to. Touches nothing yet."""
+        self._probe = probe
         self.node = node
         self.places = Places(data_dir, instance)
         self._ca_bundle = ca_bundle
@@ -123,7 +139,12 @@ class OciRuntime:
         return tuple(container for container in found if container is not None)
 
     def wait_for_exits(self, timeout_s: float) -> Sequence[str]:
-        return self._exits.wait(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            found = self._exits.wait(min(left, LOOK_S) if end_disk_hogs(self.places) else left)
+            if found or time.monotonic() >= deadline:
+                return found
 
     def open_connections(self, container_id: str) -> int:
         container = self.get(container_id)
@@ -156,6 +177,29 @@ class OciRuntime:
         found = self._cgroups.usage(f"{self.places.cgroup}/{checked_id(container_id)}")
         return None if found is None else Usage(cpu_seconds=found[0], memory_bytes=found[1])
 
+    def diagnose(self) -> Sequence[Problem]:
+        """Prepares the machine, then runs a container that connects to the outside."""
+        bridge = self._network.bridge
+        try:
+            self.prepare()
+        except RuntimeFailed as error:
+            problems = [*doctor.check(doctor.this_machine(), bridge=bridge)]
+            return problems or [Problem("prepare", str(error), "see the message; then ask doctor again")]
+        problems = [*doctor.check(doctor.this_machine(), bridge=bridge)]
+        host, port = self._probe
+        found = doctor.egress(self._probed, host=host, port=port, bridge=bridge)
+        return [*problems, found] if found is not None else problems
+
+    def _probed(self, command: Sequence[str]) -> tuple[int, str]:
+        lines: list[bytes] = []
+        spec = ContainerSpec(
+            id="doctor", kind=ContainerKind.RUN, app_id="", organization_id="", name="doctor", command=command, env={},
+            uid=PROBE_UID, limits=Limits(cpu_millis=500, memory_mb=64, disk_mb=8),
+        )  # fmt: skip
+        limits = RunLimits(time_s=30, output_bytes=64_000)
+        result = self.run(spec, limits=limits, on_output=lines.append, cancelled=lambda: False)
+        return result.code, b"".join(lines).decode(errors="replace")
+
     def close(self) -> None:
         """Lets go of what this object holds; containers go on."""
         self._exits.close()
@@ -182,5 +226,5 @@ class OciRuntime:
     def _return_lost_leases(self) -> None:
         """Addresses whose container is gone: their taker died between taking and using them."""
         for index, container_id in self._leases.held().items():
-            if container_id and not self.places.bundle(container_id).exists():
-                self._leases.give_back(index)
+            if not container_id or not self.places.bundle(container_id).exists():
+                self._leases.give_back(index, older_than_s=LOST_S)

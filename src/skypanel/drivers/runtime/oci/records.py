@@ -37,7 +37,14 @@ def write_labels(bundle: Path, spec: ContainerSpec, *, log: Path, exits: Path) -
     _write(bundle / "spec.json", {
         "kind": spec.kind.value, "app_id": spec.app_id, "organization_id": spec.organization_id, "name": spec.name,
         "port": DEFAULT_PORT if spec.port else None, "log": str(log), "exits": str(exits),
+        "disk_mb": spec.limits.disk_mb,
     })  # fmt: skip
+
+
+def read_disk_limit(bundle: Path) -> int | None:
+    """Bytes that the writable layer may hold."""
+    labels = _read(bundle / "spec.json")
+    return None if labels is None else int(labels["disk_mb"]) * 1024 * 1024
 
 
 def write_lease(bundle: Path, index: int) -> None:

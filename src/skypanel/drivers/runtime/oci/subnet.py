@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -101,5 +102,11 @@ class Leases:
                 continue
         return found
 
-    def give_back(self, index: int) -> None:
-        (self._directory / f"{index}").unlink(missing_ok=True)
+    def give_back(self, index: int, *, older_than_s: float | None = None) -> None:
+        """`older_than_s`: only when it was taken that long ago."""
+        file = self._directory / f"{index}"
+        try:
+            if older_than_s is None or time.time() - file.stat().st_mtime >= older_than_s:
+                file.unlink()
+        except FileNotFoundError:
+            return
