@@ -36,6 +36,11 @@ def active_organization(session: Session, organization_id: str) -> Organization:
     return organization
 
 
+def is_suspended(session: Session, organization_id: str) -> bool:
+    organization = session.get(Organization, organization_id)
+    return organization is None or organization.status == OrganizationStatus.SUSPENDED
+
+
 def one_creation_at_a_time(session: Session) -> None:
     """Until the transaction ends, so that limits, slugs and user ids are counted without gaps between reading and
     writing. SQLite's writing transactions are alone anyway."""

@@ -37,6 +37,7 @@ from skypanel.orgs.models import Membership, Organization, Role
 from skypanel.orgs.plans import seed_plans
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+_APIS: list[FastAPI] = []
 GIT_URL = "https://git.example.com/shop.git"
 
 
@@ -56,7 +57,6 @@ class World:
     services: Services
     viewers: dict[tuple[str, str], Viewer] = field(default_factory=dict)  # (organization, role)
     tokens: dict[tuple[str, str], str] = field(default_factory=dict)
-    _api: FastAPI | None = None
 
     now = NOW
     refuse_local = staticmethod(refuse_local)
@@ -72,10 +72,11 @@ class World:
         return TestClient(self.api(), headers=headers, raise_server_exceptions=False)
 
     def api(self) -> FastAPI:
-        """Made once per set of services: that is what costs time."""
-        if self._api is None or self._api.state.services is not self.services:
-            self._api = create_api(self.services)
-        return self._api
+        """Made once: that is what costs time. Everything it knows of a world are the services."""
+        if not _APIS:
+            _APIS.append(create_api(self.services))
+        _APIS[0].state.services = self.services
+        return _APIS[0]
 
     def app(self, name: str = "Shop", *, organization: str = "acme", **given: object) -> str:
         """A new application's id."""

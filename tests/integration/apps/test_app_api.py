@@ -315,6 +315,9 @@ def test_a_suspended_organization_starts_nothing_and_still_sees_everything(world
         answer = client.post(f"/api/paas/apps/shop/{path}", json=body)
         assert (answer.status_code, answer.json()["code"]) == (409, "organization_suspended"), path
     assert client.post("/api/paas/apps", json=NEW).json()["code"] == "organization_suspended"
+    assert client.patch("/api/paas/apps/shop", json={"plan": "pro"}).json()["code"] == "organization_suspended"
+    variables = client.put("/api/paas/apps/shop/env", json={"vars": {"A": "1"}})
+    assert (variables.status_code, variables.json()["deployment"]) == (200, None)
     assert client.get("/api/paas/apps/shop").status_code == 200
     assert client.post("/api/paas/apps/shop/stop").status_code == 202
     assert jobs(world) == [("app.stop", f"app:{app_id}")]

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from skypanel.accounts.models import User
@@ -18,6 +19,7 @@ from skypanel.api.app import create_api
 from skypanel.dashboard.routes import dashboard_router
 from skypanel.db import Database
 
+_APIS: list[FastAPI] = []
 PASSWORD = "correct horse battery"
 
 
@@ -72,5 +74,8 @@ def world(tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def browser(world: Any) -> Callable[[], Browser]:
     """A new browser without cookies, at each call."""
-    api = create_api(world.services, extra_routers=[dashboard_router()])
+    if not _APIS:  # made once: that is what costs time
+        _APIS.append(create_api(world.services, extra_routers=[dashboard_router()]))
+    api = _APIS[0]
+    api.state.services = world.services
     return lambda: Browser(TestClient(api, raise_server_exceptions=False))
