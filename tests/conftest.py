@@ -71,6 +71,17 @@ def _free_port() -> int:
         return port
 
 
+def _stop_when_we_are_gone(cluster: PostgresCluster) -> subprocess.Popen[bytes]:
+    """A killed test run stops no server: this shell does, when its standard input ends with our process."""
+    script = 'read -r _; [ -d "$2" ] && "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"'
+    command = ["sh", "-c", script, "sh", str(cluster.binaries), str(cluster.directory)]
+    user: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, cwd="/", start_new_session=True, **user
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[PostgresCluster]:
     binaries = _postgres_binaries()
@@ -79,6 +90,7 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
         owner = pwd.getpwnam("postgres")
         os.chown(directory, owner.pw_uid, owner.pw_gid)
     cluster = PostgresCluster(binaries=binaries, directory=directory, port=_free_port())
+    watch = _stop_when_we_are_gone(cluster)
     try:
         cluster.run(
             "initdb", "-D", str(directory / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"
@@ -90,6 +102,7 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
             cluster.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        watch.communicate()
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class StartWorker(Protocol):
     def __call__(self, **options: Any) -> subprocess.Popen[bytes]: ...
 
 
-def eventually(question: Callable[[], Any], *, within_s: float = 15.0) -> Any:
+def eventually(question: Callable[[], Any], *, within_s: float = 30.0) -> Any:
     """The first true answer; a long limit, so that a busy machine only makes it slow."""
     until = time.monotonic() + within_s
     while not (answer := question()):
@@ -61,7 +61,7 @@ class Bench:
             job = self.job(job_id)
             return job if job.finished_at is not None else None
 
-        found: Job = eventually(over, within_s=30)
+        found: Job = eventually(over, within_s=60)
         return found
 
     def traced(self, what: str | None = None) -> list[Any]:
@@ -69,7 +69,7 @@ class Bench:
             rows = session.execute(sa.text("SELECT worker, pid, what, note, at FROM trace ORDER BY n")).all()
         return [row for row in rows if what in (None, row.what)]
 
-    def eventually(self, question: Callable[[], Any], *, within_s: float = 15.0) -> Any:
+    def eventually(self, question: Callable[[], Any], *, within_s: float = 30.0) -> Any:
         return eventually(question, within_s=within_s)
 
 
@@ -109,7 +109,8 @@ def start_worker(database_url: str) -> Iterator[StartWorker]:
 
     def start(**options: Any) -> subprocess.Popen[bytes]:
         arguments = json.dumps({"url": database_url, **options})
-        process = subprocess.Popen([sys.executable, str(script), arguments], stderr=subprocess.DEVNULL)
+        command = [sys.executable, str(script), arguments]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         running.append(process)
         return process
 
@@ -118,4 +119,4 @@ def start_worker(database_url: str) -> Iterator[StartWorker]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGCONT)
         process.kill()
-        process.wait()
+        process.communicate()

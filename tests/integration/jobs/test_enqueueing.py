@@ -56,7 +56,7 @@ def test_a_retry_does_not_stumble_over_a_younger_job_of_the_same_dedup_name(
 
     first = bench.put("flaky", dedup="app:1", key="app:1")
     start_engine({"flaky": JobKind(fails_once, backoff=lambda attempt: 0.01)})
-    assert begun.wait(15)
+    assert begun.wait(30)
     second = bench.put("flaky", dedup="app:1", key="app:1")
     go.set()
     assert bench.ended(second).tries == 1
@@ -113,14 +113,14 @@ def test_a_queued_job_is_cancelled_at_once_and_never_runs(bench: Any, start_engi
 def test_a_running_job_cleans_up_after_a_cancel_and_holds_its_key_meanwhile(
     bench: Any, start_engine: Any, database: Database
 ) -> None:
-    cleaning, cleaned = threading.Event(), threading.Event()
+    begun, cleaning, cleaned = threading.Event(), threading.Event(), threading.Event()
 
     def clean_up() -> None:
         cleaning.set()
         assert cleaned.wait(30)
 
     def deploy(ctx: JobContext) -> None:
-        ctx.step("begin", lambda: None)
+        ctx.step("begin", begun.set)
         try:
             ctx.wait(3600)
             ctx.step("never", lambda: pytest.fail("it was cancelled"))
@@ -130,10 +130,10 @@ def test_a_running_job_cleans_up_after_a_cancel_and_holds_its_key_meanwhile(
     start_engine({"deploy": deploy, "next": lambda ctx: None}, poll_s=0.05)
     running = bench.put("deploy", key="app:1")
     following = bench.put("next", key="app:1")
-    bench.eventually(lambda: bench.job(running).state == "running")
+    assert begun.wait(30)
     with database.transaction() as session:
         assert request_cancel(session, running) is False
-    assert cleaning.wait(15)
+    assert cleaning.wait(30)
     bench.ended(bench.put("next", key="app:2"))
     assert (bench.job(running).state, bench.job(following).state) == ("running", "queued")
     cleaned.set()

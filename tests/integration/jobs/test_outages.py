@@ -74,12 +74,12 @@ def test_loop_heartbeat_and_running_jobs_outlive_a_database_that_goes_away(
     caplog.set_level(logging.INFO, "skypanel.jobs")
     start_engine({"handler": handler, "note": lambda ctx: None}, poll_s=3600)
     running = bench.put("handler", key="app:1")
-    assert begun.wait(15)
+    assert begun.wait(30)
     waiting = bench.put("note", delay_s=0.5)
     with outage():
         go.set()
         for who in ("job loop: the database is away", "job heartbeat: the", f"job {running}: the database is away"):
-            bench.eventually(lambda who=who: logged(who), within_s=30)
+            bench.eventually(lambda who=who: logged(who), within_s=60)
     job = bench.ended(running)
     assert (job.state, job.result, job.tries) == ("done", '"made during the outage"', 1)
     assert ran[0] == "slow"

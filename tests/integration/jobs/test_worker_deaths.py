@@ -46,7 +46,7 @@ def test_a_stalled_worker_that_wakes_up_can_record_nothing(bench: Any, start_wor
     assert bench.ended(job_id).result == '"other"'
     bench.eventually(lambda: len(bench.traced("second ends")) == 2)  # the stalled one finished its step, too late
     stalled.terminate()
-    assert stalled.wait(timeout=15) == 0
+    assert stalled.wait(timeout=60) == 0
     assert [row.worker for row in bench.traced("third")] == ["other"]
     assert bench.job(job_id).result == '"other"'
 
@@ -54,7 +54,7 @@ def test_a_stalled_worker_that_wakes_up_can_record_nothing(bench: Any, start_wor
 def test_a_crash_after_the_commit_of_a_tx_step_leaves_one_row(bench: Any, start_worker: Any) -> None:
     first = start_worker(worker="one")
     job_id = bench.put("once")
-    first.wait(timeout=15)
+    first.wait(timeout=60)
     start_worker(worker="two")
     assert bench.ended(job_id).state == "done"
     assert [row.worker for row in bench.traced("row")] == ["one"]
@@ -90,7 +90,7 @@ def test_a_worker_of_another_name_leaves_a_valid_lease_alone(bench: Any, start_w
 def test_a_job_that_kills_its_workers_fails_and_on_failure_runs(bench: Any, start_worker: Any) -> None:
     job_id = bench.put("deadly", max_attempts=2, key="app:1")
     for incarnation in ("1", "2"):
-        start_worker(worker="host1", incarnation=incarnation).wait(timeout=15)
+        start_worker(worker="host1", incarnation=incarnation).wait(timeout=60)
     start_worker(worker="host1", incarnation="3")
     job = bench.ended(job_id)
     assert (job.state, job.tries) == ("failed", 2)
@@ -107,7 +107,7 @@ def test_a_graceful_stop_hands_a_running_job_over_at_once_and_the_attempt_does_n
     job_id = bench.put("three_steps", {"hang": str(hang)}, max_attempts=1)
     bench.eventually(lambda: bench.traced("second begins"))
     first.terminate()
-    assert first.wait(timeout=15) == 0
+    assert first.wait(timeout=60) == 0
     hang.unlink()
     start_worker(worker="two", lease_s=3600)
     job = bench.ended(job_id)

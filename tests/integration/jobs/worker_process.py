@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -97,6 +98,14 @@ engine = Engine(
     waker=SocketWaker(Path(options["socket"])) if "socket" in options else None,
     incarnation=options.get("incarnation"),
 )
+
+
+def end_with_the_test() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+threading.Thread(target=end_with_the_test, daemon=True).start()
 logging.basicConfig(level=logging.INFO)
 signal.signal(signal.SIGTERM, lambda *_: engine.stop(grace_s=options.get("grace_s", 5.0)))
 engine.run()
