@@ -53,6 +53,7 @@ class MemoryBuilder:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         layer = f"{request.app_id}/src-{request.id}"
         self.layer_path(layer).parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.layer_path(layer), ignore_errors=True)
         work.replace(self.layer_path(layer))
         archive = self.archive_path(request.app_id, digest)
         archive.parent.mkdir(parents=True, exist_ok=True)
