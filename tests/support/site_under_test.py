@@ -206,6 +206,7 @@ def site(directory: Path, **settings: str) -> Iterator[Site]:
         yield running
     finally:
         running.down()
+        running.http.close()
 
 
 def describe(site_: Site) -> str:
