@@ -44,7 +44,9 @@ def test_replicas_cannot_reach_each_other_while_the_machine_reaches_both(platfor
     eventually(lambda: answers(first) and answers(second))
     for other in (first, second):
         assert platform.reachable(f"{other.address}:5000") == set()
-    assert platform.shell("true")[0].code == 0
+    # Where the kernel shows bridged packets to the firewall, that refuses too; elsewhere this alone does.
+    for link in links(platform.instance):
+        assert isolated(link)
 
 
 def test_a_replica_that_answers_is_reachable_from_itself(platform) -> None:
@@ -161,14 +163,18 @@ def test_prepare_mends_what_was_changed_by_hand(platform, neighbour, damage: str
     listed = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
     assert listed.count(table) == 2
     assert platform.reachable(f"{neighbour.address}:{neighbour.port}", f"{first.address}:5000") == set()
-    detail = subprocess.run(["bridge", "-d", "link", "show", "dev", link], capture_output=True, text=True, check=True)
-    assert "isolated on" in detail.stdout
+    assert isolated(link)
 
 
 def links(instance: str) -> list[str]:
     with IPRoute() as ip:
         names = [str(link.get_attr("IFLA_IFNAME")) for link in ip.get_links()]
     return [name for name in names if name.startswith(link_prefix(instance))]
+
+
+def isolated(link: str) -> bool:
+    detail = subprocess.run(["bridge", "-d", "link", "show", "dev", link], capture_output=True, text=True, check=True)
+    return "isolated on" in detail.stdout
 
 
 def can_connect(target: str) -> bool:
