@@ -39,7 +39,7 @@ def resolve(names: Mapping[str, str], entry: str) -> str:
     if _BUILTIN.fullmatch(target) or _URL.fullmatch(target):
         return target
     raise UnknownBuildpack(
-        f"There is no buildpack named {entry[:80]!r}: use its Git URL, or one of {', '.join(sorted(DEFAULT_NAMES)[:12])}, …"
+        f"There is no buildpack named {entry[:80]!r}: use its Git URL, or a name such as heroku/python or heroku/ruby."
     )
 
 

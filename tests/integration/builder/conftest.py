@@ -1,4 +1,5 @@
 """The real builder in real containers; repositories and buildpacks come from memory."""
+# ruff: noqa: E501 - tables of cases, one a line
 
 from __future__ import annotations
 

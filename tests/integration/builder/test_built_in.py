@@ -1,4 +1,5 @@
 """The built-in buildpacks with the real package registries: the project's own samples."""
+# ruff: noqa: E501 - tables of cases, one a line
 
 from __future__ import annotations
 
@@ -24,9 +25,14 @@ def sample(name: str) -> dict[str, str]:
     return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
 
 
-def test_flask_is_installed_once_and_a_changed_line_runs_no_container(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flask_is_installed_once_and_a_changed_line_runs_no_container(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = site.build(sample("flask-hello"))
-    assert site.run(first, "gunicorn --check-config app:app && python -c 'import flask; print(flask.__name__)'") == "flask\n"
+    assert (
+        site.run(first, "gunicorn --check-config app:app && python -c 'import flask; print(flask.__name__)'")
+        == "flask\n"
+    )
     monkeypatch.setattr(type(site.containers), "run", lambda *_, **__: pytest.fail("a container was run"))
 
     second = site.build({**sample("flask-hello"), "new.txt": "1"})
@@ -90,7 +96,12 @@ def test_a_static_site_carries_its_server(site: Site) -> None:
     slug = site.build(sample("static-hello"))
 
     assert "static_server.py" in slug.process_types["web"]
-    assert site.run(slug, "python3 -I -c 'import ast,os; ast.parse(open(\".skypanel/static_server.py\").read()); print(1)'") == "1\n"
+    assert (
+        site.run(
+            slug, "python3 -I -c 'import ast,os; ast.parse(open(\".skypanel/static_server.py\").read()); print(1)'"
+        )
+        == "1\n"
+    )
 
 
 def test_slugignore_keeps_files_out_of_build_and_slug(site: Site) -> None:

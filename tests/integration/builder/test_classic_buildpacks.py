@@ -1,4 +1,5 @@
 """The classic buildpack API as a stranger's buildpack uses it, in real containers."""
+# ruff: noqa: E501 - tables of cases, one a line
 
 from __future__ import annotations
 
@@ -77,7 +78,10 @@ def test_a_buildpack_gets_all_that_heroku_documents(site: Site) -> None:
 
 def test_the_env_dir_is_byte_exact_and_values_are_masked_in_the_log(site: Site) -> None:
     odd = "s3cret \u00fc\n\ttail \n\n"
-    pack = {**FIRST, "bin/compile": program('cp "$3/ODD" "$1/odd"; echo "leak: $(head -1 "$3/ODD")"; echo "web: x" > "$1/Procfile"')}
+    pack = {
+        **FIRST,
+        "bin/compile": program('cp "$3/ODD" "$1/odd"; echo "leak: $(head -1 "$3/ODD")"; echo "web: x" > "$1/Procfile"'),
+    }
 
     slug = site.build({"app.txt": ""}, buildpacks=[site.buildpack("copying", pack)], env={"ODD": odd})
 
@@ -96,7 +100,12 @@ def test_the_cache_of_a_buildpack_stays_until_it_is_cleared(site: Site) -> None:
     site.build({"app.txt": ""}, **options)
     site.build({"app.txt": ""}, cache=False, **options)
 
-    assert [line for line in site.lines if line.startswith("cached:")] == ["cached: nothing", "cached: x", "cached: nothing", "cached: nothing"]
+    assert [line for line in site.lines if line.startswith("cached:")] == [
+        "cached: nothing",
+        "cached: x",
+        "cached: nothing",
+        "cached: nothing",
+    ]
 
 
 def test_a_broken_cache_is_thrown_away_and_the_build_succeeds(site: Site) -> None:
@@ -113,7 +122,9 @@ def test_buildpacks_files_and_built_in_ones_mix(site: Site) -> None:
     listed = f"{site.buildpack('first', FIRST)}\n"
 
     slug = site.build({"app.txt": "", ".buildpacks": listed}, env={"ODD": ""})
-    mixed = site.build({"app.txt": ""}, buildpacks=[site.buildpack("first", FIRST), "builtin:procfile"], env={"ODD": ""})
+    mixed = site.build(
+        {"app.txt": ""}, buildpacks=[site.buildpack("first", FIRST), "builtin:procfile"], env={"ODD": ""}
+    )
 
     assert slug.process_types["web"] == "./serve"
     assert mixed.buildpack == "git.example.org/first + Procfile"
@@ -129,7 +140,9 @@ def test_buildpacks_files_and_built_in_ones_mix(site: Site) -> None:
         ({"bin/release": program("echo '{ no: yaml'")}, "buildpack_failed", "no valid YAML"),
     ],
 )  # fmt: skip
-def test_a_failing_buildpack_says_where_and_leaves_nothing(site: Site, files: dict[str, File], code: str, words: str) -> None:
+def test_a_failing_buildpack_says_where_and_leaves_nothing(
+    site: Site, files: dict[str, File], code: str, words: str
+) -> None:
     quiet = {"bin/detect": program("echo x"), "bin/compile": program("true")}
     request = site.request({"app.txt": ""}, buildpacks=[site.buildpack("failing", {**quiet, **files})])
 

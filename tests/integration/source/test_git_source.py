@@ -1,4 +1,5 @@
 """What only the real source does: credentials, redirects, private addresses, limits, submodules, hostile repositories."""
+# ruff: noqa: E501 - tables of cases, one a line
 
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of cases, one a line
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of cases, one a line
 from __future__ import annotations
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_language_without_a_toolchain_is_refused_in_one_clear_line(name: str, 
 
 
 def test_nothing_known_says_what_to_add() -> None:
-    with pytest.raises(BuildFailed, match="add requirements.txt") as failed:
+    with pytest.raises(BuildFailed, match=r"add requirements\.txt") as failed:
         decide(tree("README.md"), buildpacks=[])
 
     assert failed.value.code == "no_buildpack"

@@ -85,7 +85,7 @@ def test_included_requirements_belong_to_the_layer() -> None:
 
 
 def test_an_included_file_that_is_missing_is_named() -> None:
-    with pytest.raises(BuildFailed, match="includes base.txt"):
+    with pytest.raises(BuildFailed, match=r"includes base\.txt"):
         of({"requirements.txt": "-r base.txt"})
 
 

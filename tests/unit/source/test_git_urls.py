@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of cases, one a line
 from __future__ import annotations
 
 import pytest
@@ -71,7 +72,25 @@ def test_valid_branches_pass(branch: str) -> None:
 
 @pytest.mark.parametrize(
     "branch",
-    ["-x", "a..b", "a b", "a~1", "a^", "a:b", "x.lock", "a/.b", "/a", "a/", "@", "a@{0}", "a\\b", "a*", "[a", "a\n", "a."],
+    [
+        "-x",
+        "a..b",
+        "a b",
+        "a~1",
+        "a^",
+        "a:b",
+        "x.lock",
+        "a/.b",
+        "/a",
+        "a/",
+        "@",
+        "a@{0}",
+        "a\\b",
+        "a*",
+        "[a",
+        "a\n",
+        "a.",
+    ],
 )
 def test_other_branches_are_refused(branch: str) -> None:
     with pytest.raises(FetchFailed, match="branch"):

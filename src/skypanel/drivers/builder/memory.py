@@ -13,8 +13,8 @@ from skypanel.drivers.source.port import Source
 
 
 class MemoryBuilder:
-    """`root`: where checked out files and archives are put. A test may set `fails` (app id -> error), and `steps`, which
-    is called before the build's end, to change the world in between."""
+    """`root`: where files and archives are put. A test may set `fails` (app id -> error), and `steps`, which is called
+    before the build's end, to change the world in between."""
 
     def __init__(self, *, root: Path, source: Source) -> None:
         self._root = root

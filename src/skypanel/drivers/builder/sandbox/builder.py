@@ -14,11 +14,11 @@ from pathlib import Path
 from skypanel.drivers.builder.port import BuildRequest, BuiltSlug
 from skypanel.drivers.builder.sandbox import caches
 from skypanel.drivers.builder.sandbox.caches import CacheSettings
+from skypanel.drivers.builder.sandbox.interpreters import Toolchains
 from skypanel.drivers.builder.sandbox.job import Job
 from skypanel.drivers.builder.sandbox.layout import Layout, checked, remove_tree
 from skypanel.drivers.builder.sandbox.pack import digest_of
 from skypanel.drivers.builder.sandbox.run import Containers, container_id
-from skypanel.drivers.builder.sandbox.interpreters import Toolchains
 from skypanel.drivers.builder.sandbox.unpack import unpack_layer
 from skypanel.drivers.source.port import Source
 
@@ -45,7 +45,7 @@ class SandboxBuilder:
         self._source = source
         self._containers = containers
         self._toolchains = toolchains
-        self._passthrough = dict(passthrough or {})
+        self._passthrough = {name: value for name, value in (passthrough or {}).items() if not _secret(name)}
         self._cache = cache or CacheSettings()
         self._stack = stack
 

@@ -1,4 +1,5 @@
 """What a failing installer printed, as one sentence that says what to do. Pure."""
+# ruff: noqa: E501 - a table of patterns and the sentences they lead to; broken up, neither can be read
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ RULES: Sequence[Rule] = (
           lambda m: f"{m[1]} has a line that is no requirement ({_flat(m[2])}): correct it."),
     _rule(r"npm ci.{0,80}?can only install packages when your package\.json and (?:package-lock\.json|npm-shrinkwrap\.json).{0,60}?in sync",
           lambda _: "package-lock.json does not match package.json: run `npm install` and commit the lock file."),
-    _rule(r"npm (?:error|ERR!)[^\n]*\s404\s+(?:Not Found[^\n]*?|)'?(@?[\w./\-]+)@([^\s']*)'? is not in (?:this|the npm) registry",
+    _rule(r"npm (?:error|ERR!) 404\s+(?:The requested resource )?'(@?[\w./\-]+)@[^\s']*' (?:is not in|could not be found)",
           lambda m: f"No package named {m[1]}: check package.json."),
     _rule(r"npm (?:error|ERR!) notarget No matching version found for (@?[\w./\-]+@[^\s]+?)\.?\s",
           lambda m: f"There is no version {m[1]}: check package.json."),

@@ -77,7 +77,7 @@ def choose_python(available: Sequence[Interpreter], wanted: Wanted | None) -> tu
     chosen = newer[0] if newer else older[-1]
     return chosen, [
         f"WARNING: {wanted.source} asks for Python {wanted.text}, which is not on this machine. "
-        f"Using Python {chosen.shown}, the nearest one. Ask the operator to install {wanted.text} if that breaks something."
+        f"Using Python {chosen.shown}, the nearest one. Ask the operator for {wanted.text} if that breaks something."
     ]
 
 

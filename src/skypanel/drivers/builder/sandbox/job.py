@@ -11,13 +11,13 @@ from skypanel.drivers.builder.port import BuildCancelled, BuildFailed, BuildRequ
 from skypanel.drivers.builder.sandbox import caches, failures, nodejs, python, scripts, slugignore, static
 from skypanel.drivers.builder.sandbox.caches import CacheSettings
 from skypanel.drivers.builder.sandbox.detect import Decision, Unit, decide
+from skypanel.drivers.builder.sandbox.interpreters import Toolchains
 from skypanel.drivers.builder.sandbox.layout import Layout, make_owned, read_beneath, remove_tree
-from skypanel.drivers.builder.sandbox.toolchains import npm_settings
 from skypanel.drivers.builder.sandbox.pack import pack_layer, write_archive
 from skypanel.drivers.builder.sandbox.plans import Plan
 from skypanel.drivers.builder.sandbox.release import Release, parse_release, read_procfile
 from skypanel.drivers.builder.sandbox.run import BuildLog, Containers, Run, execute
-from skypanel.drivers.builder.sandbox.interpreters import Toolchains
+from skypanel.drivers.builder.sandbox.toolchains import npm_settings
 from skypanel.drivers.builder.sandbox.tree import SourceTree
 from skypanel.drivers.builder.sandbox.workspace import Workspace
 from skypanel.drivers.runtime.port import Bind
@@ -125,13 +125,12 @@ class Job:
             if content is not None:
                 self.work.write(self.work.deps, source, content)
         self._run(script, app=self.work.deps, plans=[plan])
-        for source in plan.inputs:  # what was copied in belongs to the source's layer alone
-            remove_tree(self.work.deps / source)
-        for name in list(self.work.deps.iterdir()):
-            if name.name not in {part.split("/")[0] for part in plan.layer_paths} | {".profile.d"}:
-                remove_tree(name)
+        kept = {part.split("/")[0] for part in plan.layer_paths} | {".profile.d"}
+        for path_made in list(self.work.deps.iterdir()):  # what was copied in belongs to the source's layer
+            if path_made.name not in kept:
+                remove_tree(path_made)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._pack(layer, self.work.deps)
+        pack_layer(self.work.deps, self.layout.fragment(layer))
         self.work.deps.replace(path)
         return layer
 
@@ -142,9 +141,8 @@ class Job:
             return
         binds = []
         for name in plan.layer_paths:
-            (point := self.work.app / name).mkdir(parents=True, exist_ok=True)
+            self.work.write(self.work.app, f"{name}/.keep", "")  # the mount point, made without following links
             binds.append(Bind(self.layout.layer(layer) / name, f"/app/{name}"))
-            del point
         entering = f"export PATH={python.VENV}/bin:$PATH VIRTUAL_ENV={python.VENV}\n"
         self._run(scripts.builtin(entering + plan.build), app=self.work.app, plans=[plan], also=binds)
 
@@ -284,7 +282,7 @@ class Job:
     def _released(
         self, releases: Sequence[Release], plans: Sequence[Plan | None]
     ) -> tuple[dict[str, str], dict[str, str]]:
-        """As on Heroku: the last buildpack's defaults, the Procfile above them; config vars of all, later ones winning."""
+        """As on Heroku: the last buildpack's defaults, the Procfile above them; config vars of all, later ones win."""
         process_types = dict(releases[-1].process_types)
         config_vars: dict[str, str] = {}
         for release in releases:
@@ -317,17 +315,18 @@ class Job:
         path = self.layout.layer(source)
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_tree(path)
-        self._pack(source, self.work.app)
+        fragment = self.work.root / "source.tar.zst"
+        pack_layer(self.work.app, fragment)
         self.layout.slugs(request.app_id).mkdir(parents=True, exist_ok=True)
         draft = self.work.root / "slug.tar.zst"
         layers = [source, *below]
-        fragments = [(layer, self._fragment(layer)) for layer in reversed(layers)]
+        fragments = [*((layer, self._fragment(layer)) for layer in reversed(below)), (source, fragment)]
         digest, size = write_archive(fragments, draft)
-        self.layout.fragment(source).unlink()
         if size > request.limits.slug_mb * 1_000_000:
             raise BuildFailed(
                 "slug_too_large",
-                f"The slug has {size // 1_000_000} MB, and {request.limits.slug_mb} MB are allowed: leave files out with .slugignore.",
+                f"The slug has {size // 1_000_000} MB; {request.limits.slug_mb} MB are allowed: leave out more with "
+                ".slugignore.",
             )
         self.work.app.replace(path)
         draft.replace(self.layout.slug(request.app_id, digest))
@@ -349,9 +348,6 @@ class Job:
         if not path.exists():
             pack_layer(self.layout.layer(layer), path)
         return path
-
-    def _pack(self, layer: str, directory: Path) -> None:
-        pack_layer(directory, self.layout.fragment(layer))
 
     def _check_cancelled(self) -> None:
         if self.cancelled():

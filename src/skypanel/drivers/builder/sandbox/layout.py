@@ -84,7 +84,7 @@ def _make_removable(path: Path) -> None:
 
 
 def read_beneath(root: Path, path: str, *, limit: int = 1_000_000) -> bytes | None:
-    """A regular file below a directory that a tenant has written: no link is followed on the way. None: there is none."""
+    """A regular file below a directory that a tenant wrote: no link is followed on the way. None: no such file."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         parts = path.split("/")

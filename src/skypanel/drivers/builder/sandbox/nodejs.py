@@ -11,8 +11,8 @@ from typing import Any
 
 from skypanel.drivers.builder.port import BuildFailed
 from skypanel.drivers.builder.sandbox import semver
-from skypanel.drivers.builder.sandbox.plans import Plan, layer_key
 from skypanel.drivers.builder.sandbox.interpreters import Interpreter, Toolchains
+from skypanel.drivers.builder.sandbox.plans import Plan, layer_key
 from skypanel.drivers.builder.sandbox.tree import SourceTree
 
 PROFILE = """\
@@ -216,9 +216,10 @@ def _begin(node: Interpreter, prefixes: Sequence[Path]) -> str:
     path = "".join(f"{prefix}/bin:" for prefix in [*prefixes, *([node.path.parent.parent] if not prefixes else [])])
     return (
         f"export PATH={shlex.quote(path)}/app/node_modules/.bin:$PATH\n"
-        "export npm_config_cache=$CACHE_DIR/npm npm_config_update_notifier=false npm_config_loglevel=${npm_config_loglevel:-error}\n"
+        "export npm_config_cache=$CACHE_DIR/npm npm_config_update_notifier=false\n"
+        "export npm_config_loglevel=${npm_config_loglevel:-error} CI=${CI:-true}\n"
         "export YARN_CACHE_FOLDER=$CACHE_DIR/yarn YARN_ENABLE_GLOBAL_CACHE=false YARN_ENABLE_TELEMETRY=0\n"
-        "export npm_config_store_dir=$CACHE_DIR/pnpm COREPACK_ENABLE_STRICT=0 COREPACK_ENABLE_DOWNLOAD_PROMPT=0 CI=${CI:-true}\n"
+        "export npm_config_store_dir=$CACHE_DIR/pnpm COREPACK_ENABLE_STRICT=0 COREPACK_ENABLE_DOWNLOAD_PROMPT=0\n"
         "[ -z \"${NPM_CONFIG_CAFILE:-}\" ] || export YARN_HTTPS_CA_FILE_PATH=\"$NPM_CONFIG_CAFILE\"\n"
         "export npm_config_manage_package_manager_versions=false\n"
         "export NODE_ENV=${NODE_ENV:-production}\n"

@@ -1,4 +1,4 @@
-"""A slug's archive: one tar stream in several zstd frames, one per layer, so that unchanged layers are not compressed again.
+"""A slug's archive: one tar stream in zstd frames, one per layer: unchanged layers are not compressed again.
 
     skippable frame: JSON [[layer, bytes], …]   skipped by every zstd program
     frame per layer: its entries, bottom layer first, so that later ones win when everything is unpacked together

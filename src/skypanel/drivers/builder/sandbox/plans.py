@@ -13,7 +13,7 @@ VERSION = "1"  # of all built-in buildpacks: part of every layer's key
 
 @dataclass(frozen=True)
 class Plan:
-    """`install` makes the dependencies in /app; `build` then works on the source. Both are bash, run as the application.
+    """`install` makes the dependencies in /app; `build` then works on the source. Both are bash, run as its user.
 
     With a `layer_key` the dependencies become a layer of their own, made from `inputs` alone and reused while the key
     stays the same: a change of the code then runs no container at all. Without one, everything runs together in /app.

@@ -110,7 +110,8 @@ def _line(package: Mapping[str, Any], marker: str) -> str:
     kind = source.get("type")
     if kind == "git":
         below = f"#subdirectory={source['subdirectory']}" if source.get("subdirectory") else ""
-        return f"{name} @ git+{source['url']}@{source.get('resolved_reference', source.get('reference'))}{below}{condition}"
+        reference = source.get("resolved_reference", source.get("reference"))
+        return f"{name} @ git+{source['url']}@{reference}{below}{condition}"
     if kind == "url":
         return f"{name} @ {source['url']}{condition}"
     if kind in ("directory", "file"):
@@ -126,7 +127,7 @@ def _line(package: Mapping[str, Any], marker: str) -> str:
 def _python_condition(versions: str) -> str:
     """Several entries of one name differ by the Python they are for."""
     match = re.fullmatch(r"(>=|<|<=|>)\s*(\d+\.\d+)(?:,\s*(<|<=)\s*(\d+\.\d+))?", versions)
-    if match is None or match[1] == ">=" and match[3] is None:
+    if match is None or (match[1] == ">=" and match[3] is None):
         return ""
     parts = [f'python_version {match[1]} "{match[2]}"']
     if match[3]:

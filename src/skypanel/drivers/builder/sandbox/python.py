@@ -10,9 +10,9 @@ from typing import Any
 
 from skypanel.drivers.builder.port import BuildFailed
 from skypanel.drivers.builder.sandbox import pipenv, poetry
+from skypanel.drivers.builder.sandbox.interpreters import Interpreter, choose_python
 from skypanel.drivers.builder.sandbox.plans import Plan, layer_key
 from skypanel.drivers.builder.sandbox.python_version import wanted_python
-from skypanel.drivers.builder.sandbox.interpreters import Interpreter, choose_python
 from skypanel.drivers.builder.sandbox.tree import SourceTree
 
 VENV = "/app/.skypanel/venv"
@@ -45,7 +45,8 @@ def plan(tree: SourceTree, *, env: Mapping[str, str], pythons: Sequence[Interpre
     install = _install(tree)
     hooks = [path for path in ("bin/pre_compile", "bin/post_compile") if path in tree]
     script = (
-        f"{_TOOLS}\nuv venv --quiet --relocatable --allow-existing --python {shlex.quote(str(interpreter.path))} {VENV}\n"
+        f"{_TOOLS}\n"
+        f"uv venv --quiet --relocatable --allow-existing --python {shlex.quote(str(interpreter.path))} {VENV}\n"
         f"export PATH={VENV}/bin:$PATH VIRTUAL_ENV={VENV}\n"
         f'echo "-----> Installing with {install.tool}"\n{install.script}\n'
     )
@@ -133,7 +134,8 @@ def _poetry(tree: SourceTree, project: Mapping[str, Any]) -> _Install:
 
 
 def _uv_install(requirements: str, flags: str) -> str:
-    return f"cat > $TMPDIR/requirements.txt <<'SKYPANEL_END'\n{requirements}\nSKYPANEL_END\nuv pip install{flags} --requirements $TMPDIR/requirements.txt"
+    path = "$TMPDIR/requirements.txt"
+    return f"cat > {path} <<'SKYPANEL_END'\n{requirements}\nSKYPANEL_END\nuv pip install{flags} --requirements {path}"
 
 
 def _closure(tree: SourceTree) -> tuple[Sequence[str], bool]:
@@ -176,7 +178,7 @@ def _collectstatic(tree: SourceTree, env: Mapping[str, str]) -> str:
     return (
         f'echo "-----> python {manage} collectstatic --noinput"\n'
         f"python {shlex.quote(manage)} collectstatic --noinput --verbosity 1 || {{ "
-        'echo " !     collectstatic failed. Set STATIC_ROOT and whatever settings.py needs, or DISABLE_COLLECTSTATIC=1."; '
+        'echo " !     collectstatic failed. Set STATIC_ROOT and what settings.py needs, or DISABLE_COLLECTSTATIC=1."; '
         'echo "collectstatic" > $OUT_DIR/failed; exit 1; }\n'
     )
 
@@ -215,7 +217,7 @@ def default_processes(tree: SourceTree) -> tuple[dict[str, str], str]:
             return {"web": f"gunicorn{chdir} --bind 0.0.0.0:$PORT {module}"}, ""
         return (
             {},
-            "This is a Django app: add gunicorn to its requirements and a Procfile such as `web: gunicorn mysite.wsgi`.",
+            "This is a Django app: add gunicorn to its requirements, and a Procfile: `web: gunicorn mysite.wsgi`.",
         )
     for path in ("app.py", "main.py", "wsgi.py", "application.py"):
         text = tree.text(path) or ""

@@ -119,7 +119,7 @@ def execute(
             limits=RunLimits(time_s=max(1.0, time_left_s), output_bytes=limits.output_bytes),
             on_output=log.output,
             cancelled=cancelled,
-            disk_watch=(run.app, run.work, run.cache),
+            disk_watch=(run.work,) if run.cache.is_relative_to(run.work) else (run.work, run.cache),
         )
     except RuntimeFailed as error:
         raise BuildFailed("sandbox_failed", f"The build's container could not be started: {error}") from error

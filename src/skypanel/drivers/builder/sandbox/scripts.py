@@ -25,7 +25,8 @@ load_env() {{
     [ -f "$file" ] || continue
     name=${{file##*/}}
     case $name in
-      PATH|HOME|PWD|SHELL|GIT_DIR|CPATH|CPPATH|LD_PRELOAD|LIBRARY_PATH|LD_LIBRARY_PATH|BASH_ENV|ENV|IFS|TMPDIR|CACHE_DIR|ENV_DIR|OUT_DIR|UID|EUID|PPID|BASHOPTS|SHELLOPTS)
+      PATH|HOME|PWD|SHELL|GIT_DIR|CPATH|CPPATH|LD_PRELOAD|LIBRARY_PATH|LD_LIBRARY_PATH|BASH_ENV|ENV|IFS|\\
+      TMPDIR|CACHE_DIR|ENV_DIR|OUT_DIR|UID|EUID|PPID|BASHOPTS|SHELLOPTS)
         continue ;;
     esac
     IFS= read -r -d '' value < "$file" || true
@@ -74,9 +75,13 @@ if [ -f {directory}/bin/detect ]; then
   printf '%s' "$detected" > {OUT}/name-{index}
 fi
 echo "-----> Buildpack "{shown}
-(cd {directory} && exec bin/compile /app {CACHE}/{cache} {ENV}) || {{ code=$?; echo "classic compile {index} $code" > {OUT}/failed; exit $code; }}
+(cd {directory} && exec bin/compile /app {CACHE}/{cache} {ENV}) || {{
+  code=$?; echo "classic compile {index} $code" > {OUT}/failed; exit $code
+}}
 if [ -f {directory}/bin/release ]; then
-  (cd {directory} && bin/release /app) > {OUT}/release-{index}.yml || {{ echo "classic release {index}" > {OUT}/failed; exit 1; }}
+  (cd {directory} && bin/release /app) > {OUT}/release-{index}.yml || {{
+    echo "classic release {index}" > {OUT}/failed; exit 1
+  }}
 fi
 if [ -f {directory}/export ]; then set +e; . {directory}/export; set -e; cd /app; fi
 """

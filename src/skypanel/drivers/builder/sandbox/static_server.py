@@ -1,4 +1,4 @@
-"""Serves a directory on $PORT. Copied into static sites and run there by the machine's own Python: standard library only."""
+"""Serves a directory on $PORT. Copied into static sites, where the machine's Python runs it: standard library only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     sys_version = ""
     fallback = False
     timeout = 75
-    extensions_map = {  # noqa: RUF012
+    extensions_map = {
         **http.server.SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript", ".mjs": "text/javascript", ".json": "application/json", ".svg": "image/svg+xml",
         ".wasm": "application/wasm", ".webp": "image/webp", ".avif": "image/avif", ".woff2": "font/woff2",
@@ -32,7 +32,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def send_head(self) -> Any:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         parts = [part for part in path.split("/") if part]
-        if any(part.startswith(".") and part != ".well-known" for part in parts) or parts[:1] and parts[0] in HIDDEN:
+        if any(part.startswith(".") and part != ".well-known" for part in parts) or (parts[:1] and parts[0] in HIDDEN):
             return self.send_error(404)
         local = pathlib.Path(self.translate_path(self.path))
         root = pathlib.Path(self.directory).resolve()
@@ -45,7 +45,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
                 self.path = "/index.html"
         return super().send_head()
 
-    def list_directory(self, path: Any) -> None:
+    def list_directory(self, path: Any) -> None:  # noqa: ARG002 - the base class calls it so
         return self.send_error(404)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:

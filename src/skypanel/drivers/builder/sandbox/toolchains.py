@@ -18,8 +18,8 @@ import uv
 from skypanel.drivers import shell
 from skypanel.drivers.builder.port import BuildFailed
 from skypanel.drivers.builder.sandbox import semver
-from skypanel.drivers.builder.sandbox.layout import remove_tree
 from skypanel.drivers.builder.sandbox.interpreters import Interpreter, find_pythons
+from skypanel.drivers.builder.sandbox.layout import remove_tree
 
 LTS_MAJOR = 22
 _PASSED_NPMRC = ("registry", "cafile", "strict-ssl", "proxy", "https-proxy", "noproxy", "replace-registry-host")
@@ -43,7 +43,7 @@ def npm_settings(environment: Mapping[str, str], *, home: Path) -> dict[str, str
 
 
 class MachineToolchains:
-    """`directory`: where more are installed. `environment`: the platform's own, for the registries behind which npm's packages are."""
+    """`directory`: where more are installed. `environment`: the platform's own (registries, pyenv)."""
 
     def __init__(
         self,

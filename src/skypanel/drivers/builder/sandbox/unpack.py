@@ -29,7 +29,7 @@ def unpack_layer(archive: Path, layer: str, to: Path, *, uid: int) -> None:
                 if entry.isdir():
                     directories.append((entry.name, entry.mode & 0o777, int(entry.mtime)))
             for name, mode, mtime in reversed(directories):
-                os.chmod(draft / name, mode)
+                (draft / name).chmod(mode)
                 os.utime(draft / name, (mtime, mtime))
         finally:
             os.close(root)
