@@ -99,3 +99,8 @@ def site(containers: OciRuntime, tmp_path: Path) -> Site:
         passthrough=passed_through(REGISTRIES),
     )  # fmt: skip
     return Site(builder, source, containers, tmp_path)
+
+
+@pytest.fixture
+def make_site() -> type[Site]:
+    return Site

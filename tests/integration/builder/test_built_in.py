@@ -108,3 +108,16 @@ def test_slugignore_keeps_files_out_of_build_and_slug(site: Site) -> None:
     slug = site.build({"Procfile": "web: x", ".slugignore": "*.psd\n/docs\n", "a.psd": "", "docs/x": "", "b": ""})
 
     assert sorted(p.name for p in site.builder.layer_path(slug.layers[0]).iterdir()) == [".slugignore", "Procfile", "b"]
+
+
+def test_django_collects_its_static_files_with_dependencies_it_cannot_change(site: Site) -> None:
+    manage = (
+        "import django, os, pathlib\n"
+        "try: pathlib.Path(django.__file__).write_text('')\n"
+        "except OSError as error: pathlib.Path('collected').write_text(error.strerror)\n"
+    )
+
+    slug = site.build({"requirements.txt": "django>=5,<6\n", "manage.py": manage, "Procfile": "web: x\n"})
+
+    assert (site.builder.layer_path(slug.layers[0]) / "collected").read_text() == "Read-only file system"
+    assert site.run(slug, "python -c 'import django; print(django.__name__)'") == "django\n"

@@ -239,7 +239,7 @@ class Job:
         env: dict[str, str | Secret] = {
             **self.passthrough,
             **npm_settings(self.passthrough, home=Path.home()),
-            "HOME": "/app",
+            **scripts.DIRECTORIES,
             "STACK": self.stack,
             "REQUEST_ID": self.request.id,
             "SOURCE_VERSION": self.request.commit.sha,

@@ -215,7 +215,7 @@ def _commands(manager: _Manager, tree: SourceTree) -> _Commands:
 def _begin(node: Interpreter, prefixes: Sequence[Path]) -> str:
     path = "".join(f"{prefix}/bin:" for prefix in [*prefixes, *([node.path.parent.parent] if not prefixes else [])])
     return (
-        f"export PATH={shlex.quote(path)}/app/node_modules/.bin:$PATH\n"
+        f"export PATH={shlex.quote(path)}$HOME/node_modules/.bin:$PATH\n"
         "export npm_config_cache=$CACHE_DIR/npm npm_config_update_notifier=false\n"
         "export npm_config_loglevel=${npm_config_loglevel:-error} CI=${CI:-true}\n"
         "export YARN_CACHE_FOLDER=$CACHE_DIR/yarn YARN_ENABLE_GLOBAL_CACHE=false YARN_ENABLE_TELEMETRY=0\n"

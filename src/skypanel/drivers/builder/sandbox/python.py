@@ -15,7 +15,7 @@ from skypanel.drivers.builder.sandbox.plans import Plan, layer_key
 from skypanel.drivers.builder.sandbox.python_version import wanted_python
 from skypanel.drivers.builder.sandbox.tree import SourceTree
 
-VENV = "/app/.skypanel/venv"
+VENV = "$SKYPANEL_VENV"
 PROFILE = """\
 export PATH="$HOME/.skypanel/venv/bin:$PATH"
 export VIRTUAL_ENV="$HOME/.skypanel/venv"

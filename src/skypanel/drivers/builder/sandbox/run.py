@@ -94,7 +94,7 @@ def spec(run: Run, request: BuildRequest) -> ContainerSpec:
             Bind(run.work / "out", scripts.OUT, writable=True),
             Bind(run.work / "tmp", scripts.TMP, writable=True),
             Bind(run.work / "buildpacks", scripts.BUILDPACKS, writable=True),
-            Bind(run.uv, f"{scripts.TOOLS}/uv"),
+            Bind(run.uv.parent, scripts.TOOLS),
             *run.also,
         ),
         toolchains=run.toolchains,

@@ -64,7 +64,21 @@ class MachineToolchains:
         self._lock = threading.Lock()
 
     def uv(self) -> Path:
-        return Path(uv.find_uv_bin())
+        """In a directory of its own: what builds see must not hold the platform's other programs."""
+        program = Path(uv.find_uv_bin())
+        status = program.stat()
+        ours = self._directory / f"uv-{status.st_size:x}-{status.st_mtime_ns:x}" / "uv"
+        with self._lock:
+            if not ours.exists():
+                ours.parent.mkdir(parents=True, exist_ok=True)
+                draft = ours.with_name("uv.new")
+                draft.unlink(missing_ok=True)
+                try:
+                    draft.hardlink_to(program)
+                except OSError:  # another file system
+                    shutil.copy2(program, draft)
+                draft.replace(ours)
+        return ours
 
     def pythons(self) -> Sequence[Interpreter]:
         with self._lock:
