@@ -17,6 +17,7 @@ from containers import eventually
 from pyroute2 import IPRoute
 
 from skypanel.drivers.runtime.oci.monitor import monitor_of
+from skypanel.drivers.runtime.oci.records import State, write_state
 from skypanel.drivers.runtime.oci.subnet import link_prefix
 from skypanel.drivers.runtime.port import ContainerStatus
 
@@ -152,6 +153,13 @@ def test_containers_survive_the_death_of_the_platform_and_are_found_again(platfo
     assert platform.runtime.get("survivor").exit_code == 143
 
 
+def test_a_container_is_stopped_politely_in_its_first_milliseconds(platform) -> None:
+    for _ in range(8):
+        container = platform.runtime.start(platform.spec(["/bin/sleep", "600"]))
+        platform.runtime.stop(container.id, grace_s=10)
+        assert platform.runtime.get(container.id).exit_code == 143
+
+
 def test_a_monitor_is_outside_of_the_cgroups_of_its_starter(platform) -> None:
     container = platform.serve()
     monitor = monitor_of(platform.runtime.places.bundle(container.id))
@@ -194,6 +202,23 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(platform) -> None:
 
     with pytest.raises(RuntimeFailed, match=r"hello.txt: not a directory"):
         platform.runtime.start(platform.spec(["/bin/true"], workdir="/app/hello.txt/nowhere"))
+    eventually(lambda: not any(traces(platform).values()))
+
+
+def test_a_container_that_dies_before_it_is_started_does_not_hold_the_starter(
+    platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skypanel.drivers.runtime.oci import starter as module
+    from skypanel.drivers.runtime.port import RuntimeFailed
+
+    def then_killed(bundle: Path, state: State) -> None:
+        write_state(bundle, state)
+        state.process.kill()
+        state.process.wait(5)
+
+    monkeypatch.setattr(module, "write_state", then_killed)
+    with pytest.raises(RuntimeFailed, match="died before"):
+        platform.runtime.start(platform.spec(["/bin/sleep", "600"]))
     eventually(lambda: not any(traces(platform).values()))
 
 

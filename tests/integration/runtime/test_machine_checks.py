@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +66,30 @@ def test_what_fails_on_the_way_out_is_told_apart() -> None:
     problem = doctor.egress(broken, host="example.org", port=443, bridge="skyabcdef")
     assert problem is not None
     assert "runc said no" in problem.message
+
+
+FORWARD = """
+import subprocess
+from ipaddress import IPv4Network
+from skypanel.drivers.runtime.oci.firewall import Firewall, Policy
+def rules(chain): return subprocess.run(["iptables", "-S", chain], capture_output=True, text=True).stdout
+firewall = Firewall(Policy("abcdef01", IPv4Network("10.210.0.0/20"), ()))
+firewall.prepare(); print(rules("FORWARD").count("skyabcdef"))
+subprocess.run(["iptables", "-P", "FORWARD", "DROP"], check=True)
+firewall.prepare(); firewall.prepare(); print(rules("FORWARD").count("-A FORWARD"))
+subprocess.run(["iptables", "-N", "DOCKER-USER"], check=True)
+firewall.prepare(); firewall.prepare(); print(rules("DOCKER-USER").count("-A DOCKER-USER"))
+firewall.destroy(); print(rules("DOCKER-USER").count("-A") + rules("FORWARD").count("-A"))
+"""
+
+
+@pytest.mark.root
+def test_a_firewall_that_drops_forwarded_packets_lets_ours_through(tmp_path: Path) -> None:
+    """In a network namespace of its own: the policy of this machine stays as it is."""
+    done = subprocess.run(
+        ["unshare", "-n", sys.executable, "-c", FORWARD], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.stdout.split() == ["0", "2", "2", "0"], done.stderr
 
 
 @pytest.mark.root

@@ -10,7 +10,7 @@ import pytest
 
 from skypanel.drivers.runtime.following import Follower, PlainLines
 from skypanel.drivers.runtime.oci import seccomp
-from skypanel.drivers.runtime.oci.cgroups import hierarchies
+from skypanel.drivers.runtime.oci.cgroups import Cgroups, hierarchies
 from skypanel.drivers.runtime.oci.config import Surroundings, config
 from skypanel.drivers.runtime.oci.logfile import LineJoiner, last_lines
 from skypanel.drivers.runtime.oci.resolvers import PUBLIC, parse, upstream_resolvers
@@ -72,6 +72,30 @@ def test_cgroup_mounts_of_every_kind_are_understood() -> None:
     found = hierarchies(hybrid)
     assert [sorted(each.controllers) for each in found] == [["memory"], ["cpu", "cpuacct"], []]
     assert found[2].v2
+
+
+def test_the_second_version_of_cgroups_is_read_from_its_own_files(tmp_path: Path) -> None:
+    (tmp_path / "info").write_text(f"32 24 0:28 / {tmp_path} rw - cgroup2 cgroup2 rw\n")
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
+    inside = tmp_path / "sky" / "c"
+    inside.mkdir(parents=True)
+    (inside / "memory.events").write_text("low 0\nmax 7\noom 2\noom_kill 1\n")
+    (inside / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 1\n")
+    (inside / "memory.current").write_text("1000\n")
+    (inside / "memory.stat").write_text("anon 1\ninactive_file 400\n")
+    (inside / "cgroup.procs").write_text("")
+    cgroups = Cgroups(tmp_path / "info")
+    assert cgroups.has("memory")
+    assert not cgroups.has("rdma")
+    assert cgroups.oom_kills("sky/c") == 1
+    assert cgroups.usage("sky/c") == (2.5, 600)
+    assert cgroups.usage("sky/gone") is None
+    assert not cgroups.swap_limit("sky")
+    (tmp_path / "sky" / "memory.swap.max").write_text("max")
+    assert cgroups.swap_limit("sky")
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory"
+    cgroups.join("monitors/c", 4711)
+    assert (tmp_path / "monitors" / "c" / "cgroup.procs").read_text() == "4711"
 
 
 def test_conmon_lines_are_joined_and_streams_kept_apart(tmp_path: Path) -> None:

@@ -59,6 +59,22 @@ class ProcessId:
         finally:
             os.close(file)
 
+    def name(self) -> str:
+        try:
+            return Path(f"/proc/{self.pid}/comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+
+    def takes(self, number: signal.Signals) -> bool:
+        """Whether it has made up its mind about that signal: catches it, or holds it back to fetch it."""
+        try:
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        mask = int(fields.get("SigBlk", "0"), 16) | int(fields.get("SigCgt", "0"), 16)
+        return bool(mask >> (number - 1) & 1)
+
     def _open(self) -> int | None:
         try:
             file = os.pidfd_open(self.pid)

@@ -67,6 +67,7 @@ class Cgroups:
             return False
         if not memory.v2:
             return (memory.mount / "memory.memsw.limit_in_bytes").exists()
+        (memory.mount / "cgroup.subtree_control").write_text("+memory")
         directory = memory.mount / parent
         directory.mkdir(exist_ok=True)
         return (directory / "memory.swap.max").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -37,8 +38,10 @@ from skypanel.drivers.runtime.port import (
     RuntimeFailed,
     Usage,
 )
+from skypanel.drivers.runtime.procfs import ProcessId
 
 KILL_S = 10.0
+INIT_S = 2.0
 MIRROR_S = 600.0
 PROBE_UID = 65534
 LOST_S = 60.0  # nobody takes that long between taking an address and making its container
@@ -115,6 +118,7 @@ class OciRuntime:
         state = read_state(bundle)
         if state is None or not running(state):
             return
+        _await_init(state.process)
         state.process.send(signal.SIGTERM)
         if not state.process.wait(grace_s):
             state.process.kill()
@@ -215,6 +219,7 @@ class OciRuntime:
         self._firewall.destroy()
         for path in (self.places.cgroup, self.places.monitors):
             self._cgroups.destroy(path)
+        shutil.rmtree(self.places.runc.parent, ignore_errors=True)
 
     def _mirror_is_due(self) -> bool:
         """The machine's own /etc changes with package updates, so looking at all of it now and then is enough."""
@@ -228,3 +233,13 @@ class OciRuntime:
         for index, container_id in self._leases.held().items():
             if not container_id or not self.places.bundle(container_id).exists():
                 self._leases.give_back(index, older_than_s=LOST_S)
+
+
+def _await_init(process: ProcessId) -> None:
+    """A PID 1 that has not yet said what it does with SIGTERM never gets it: in the first milliseconds of a container
+    it would be lost, and all of the grace with it."""
+    deadline = time.monotonic() + INIT_S
+    while time.monotonic() < deadline and process.alive():
+        if not process.name().startswith("runc") and process.takes(signal.SIGTERM):
+            return
+        time.sleep(0.002)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from skypanel.drivers.runtime.oci.places import Places
 from skypanel.drivers.runtime.oci.records import State, write_labels, write_lease, write_state
 from skypanel.drivers.runtime.oci.subnet import Lease, Leases
 from skypanel.drivers.runtime.port import APP_DIR, ContainerSpec, RuntimeFailed
-from skypanel.drivers.runtime.procfs import boot_id, identify
+from skypanel.drivers.runtime.procfs import ProcessId, boot_id, identify
 
 # Without tini: the same in the machine's own shell. The program gets a session, hence a process group, of its own;
 # signals go to the group; `wait` of a shell that is PID 1 reaps everything.
@@ -34,6 +35,8 @@ SHELL_INIT = (
     'setsid "$@" & main=$!; for s in TERM INT HUP QUIT USR1 USR2; do trap "kill -$s -$main 2>/dev/null" $s; done; '
     'while :; do wait $main; code=$?; kill -0 $main 2>/dev/null || exit $code; done', "init",
 )  # fmt: skip
+
+LOOK_S = 0.2  # how often a start looks whether the container has died meanwhile
 
 
 def find_programs() -> Programs:
@@ -122,7 +125,7 @@ class Starter:
             raise RuntimeFailed(f"{spec.id} died before it was started")
         state = State(process, boot_id(), str(lease.address), datetime.now(UTC))
         write_state(bundle, state)
-        self._let_go(spec.id)
+        self._let_go(spec.id, process)
         return state
 
     def _surroundings(
@@ -154,15 +157,22 @@ class Starter:
             limits_swap=self.cgroups.swap_limit(self.places.cgroup), also_bound=stack.unmerged_directories(),
         )  # fmt: skip
 
-    def _let_go(self, container_id: str) -> None:
+    def _let_go(self, container_id: str, process: ProcessId) -> None:
         """What `runc start` does, without its process: the init waits until somebody reads from its pipe."""
         fifo = self.places.runc / container_id / "exec.fifo"
         try:
-            with fifo.open("rb") as stream:
-                stream.read()
-            fifo.unlink()
+            file = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             try:
                 shell.run([self.programs.runc, "--root", self.places.runc, "start", container_id])
             except shell.CommandFailed as error:
                 raise RuntimeFailed(f"{container_id} could not be started: {error.output.strip()[-500:]}") from error
+            return
+        try:
+            while not select.select([file], [], [], LOOK_S)[0]:
+                if not process.alive():
+                    raise RuntimeFailed(f"{container_id} died before it was started")
+            os.read(file, 1)
+        finally:
+            os.close(file)
+        fifo.unlink(missing_ok=True)
