@@ -155,3 +155,13 @@ def test_a_branch_cannot_smuggle_an_option_or_a_refspec(host: Host) -> None:
     for branch in ("--upload-pack=id", "a:refs/heads/b", "+main", "x y"):
         with pytest.raises(FetchFailed):
             fetch(host, "shop", branch=branch)
+
+
+@pytest.mark.parametrize("commit", ["--output=/tmp/x", "HEAD", "main", "abc123", "0" * 41])
+def test_a_commit_is_a_full_id_and_nothing_else(host: Host, commit: str) -> None:
+    host.make("shop", FILES)
+
+    with pytest.raises(FetchFailed) as refused:
+        fetch(host, "shop", commit=commit)
+
+    assert refused.value.code == "git_refused"

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from skypanel.drivers.builder.sandbox.failures import looks_like_a_broken_cache, summarize
+from skypanel.drivers.builder.sandbox.failures import last_line, looks_like_a_broken_cache, summarize
 
 UV_UNKNOWN = """\
   × No solution found when resolving dependencies:
@@ -72,3 +72,18 @@ def test_integrity_errors_point_to_the_cache_and_unknown_packages_do_not() -> No
     assert looks_like_a_broken_cache(["error: Failed to deserialize cache entry"])
     assert not looks_like_a_broken_cache(UV_UNKNOWN.splitlines())
     assert not looks_like_a_broken_cache(NPM_404.splitlines())
+
+
+def test_of_a_buildpacks_closing_block_the_first_line_is_the_reason() -> None:
+    lines = [
+        "tar: exiting",
+        "",
+        "\x1b[1;31m !     Error: Unable to install.\x1b[0m",
+        " !     ",
+        " !     Try again.",
+        "",
+    ]
+
+    assert last_line(lines) == "Unable to install."
+    assert last_line(["-----> Step", "it broke", ""]) == "it broke"
+    assert last_line([]) == "no output"

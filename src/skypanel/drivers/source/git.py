@@ -21,9 +21,10 @@ from skypanel.drivers.source.command import GitProcess, Outcome, enter, ssh_envi
 from skypanel.drivers.source.failures import branch_missing, explain
 from skypanel.drivers.source.objects import ObjectReader, list_tree, read_blob
 from skypanel.drivers.source.port import Commit, Credentials, FetchFailed, TreeEntry
-from skypanel.drivers.source.urls import GitUrl, check_branch, parse
+from skypanel.drivers.source.urls import GitUrl, check_branch, check_commit, parse
 
 Log = Callable[[str], None]
+KEPT_TREES = 16
 MAX_PACKS = 30  # beyond that a mirror is made anew: cheaper than repacking, since it is shallow
 _HEAD_FILE = "skypanel-default-branch"
 _logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class GitSource:
         """Updates the mirror of that name and pins the commit. One git process where the mirror exists."""
         parsed = parse(url)
         check_branch(branch)
+        check_commit(commit)
         if parsed.scheme == "http":
             log(
                 f"Warning: {parsed.clean} is fetched over http, without encryption. Use https where the host offers it."
@@ -93,11 +95,12 @@ class GitSource:
 
     def tree(self, mirror: str, commit: str) -> Sequence[TreeEntry]:
         key = (mirror, commit)
-        if key not in self._trees:
-            self._trees[key] = list_tree(self._existing(mirror), commit)
-            while len(self._trees) > 16:
+        entries = self._trees.get(key)
+        if entries is None:
+            entries = self._trees[key] = list_tree(self._existing(mirror), commit)
+            while len(self._trees) > KEPT_TREES:
                 self._trees.popitem(last=False)
-        return self._trees[key]
+        return entries
 
     def read(self, mirror: str, entry: TreeEntry, *, limit: int = 1_000_000) -> bytes:
         return read_blob(self._existing(mirror), entry.sha)[:limit]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from skypanel.drivers.source.checkout import write_tree
 from skypanel.drivers.source.port import Commit, Credentials, FetchFailed, TreeEntry
-from skypanel.drivers.source.urls import check_branch, parse
+from skypanel.drivers.source.urls import check_branch, check_commit, parse
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class MemorySource:
         del uid
         address = parse(url)
         check_branch(branch)
+        check_commit(commit)
         if address.scheme == "http":
             log(f"Warning: {address.clean} is fetched over http, without encryption.")
         if cancelled():

@@ -96,6 +96,12 @@ def check_branch(branch: str) -> None:
         raise _refused(f"{branch!r} is no valid branch name.")
 
 
+def check_commit(commit: str | None) -> None:
+    """A full commit id, or none: what hosts can be asked for, and no option or expression of git's."""
+    if commit is not None and not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise _refused(f"{commit[:60]!r} is no full commit id: give all 40 hexadecimal digits.")
+
+
 def resolve_relative(base: str, relative: str) -> str:
     """A submodule's URL: those that begin with ./ or ../ are relative to the superproject's."""
     if not relative.startswith(("./", "../")):

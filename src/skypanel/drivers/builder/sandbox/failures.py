@@ -72,7 +72,18 @@ def summarize(lines: Sequence[str]) -> str | None:
 
 
 def last_line(lines: Sequence[str]) -> str:
+    """What a failing program said last; of the block of `!` lines that buildpacks end with, its first."""
     plain = [_ANSI.sub("", line).strip() for line in lines]
+    while plain and not plain[-1]:
+        plain.pop()
+    block: list[str] = []
+    for line in reversed(plain):
+        if not line.startswith("!"):
+            break
+        block.append(line.lstrip("! ").removeprefix("Error: "))
+    said = [line for line in reversed(block) if line]
+    if said:
+        return said[0][:300]
     return next((line for line in reversed(plain) if line and not line.startswith("----->")), "no output")[:300]
 
 

