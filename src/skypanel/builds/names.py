@@ -21,6 +21,10 @@ DEFAULT_NAMES: Mapping[str, str] = {
     "procfile": "builtin:procfile",
     "heroku-buildpack-python": "https://github.com/heroku/heroku-buildpack-python",
     "heroku-buildpack-nodejs": "https://github.com/heroku/heroku-buildpack-nodejs",
+    **{
+        f"heroku-community/{name}": f"https://github.com/heroku/heroku-buildpack-{name}"
+        for name in ("apt", "inline", "multi-procfile", "nginx", "static", "cli")
+    },
     **{f"heroku/{name}": f"https://github.com/heroku/heroku-buildpack-{name}" for name in _PUBLIC},
 }
 _BUILTIN = re.compile(r"builtin:(?:python|nodejs|static|procfile)")

@@ -48,6 +48,13 @@ def test_a_buildpacks_file_wins_over_detection() -> None:
     assert units == [Unit(url="https://host/a.git"), Unit(url="https://host/b.git", branch="main")]
 
 
+def test_short_names_in_a_buildpacks_file_are_understood() -> None:
+    files = SourceTree.of({".buildpacks": "heroku/nodejs\nheroku/apt\n"})
+
+    units = decide(files, buildpacks=[]).units
+    assert units == [Unit(builtin="nodejs"), Unit(url="https://github.com/heroku/heroku-buildpack-apt")]
+
+
 @pytest.mark.parametrize(("name", "language"), [("Gemfile", "Ruby"), ("go.mod", "Go"), ("main.go", "Go"), ("pom.xml", "Java"),
                                                 ("composer.json", "PHP"), ("build.gradle", "Gradle")])  # fmt: skip
 def test_a_language_without_a_toolchain_is_refused_in_one_clear_line(name: str, language: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from skypanel.drivers.builder.sandbox.tree import SourceTree
 
 ORDER = "Ruby, Node.js, Python, Java, PHP, Go, static site, Procfile only"
 PYTHON_FILES = ("requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock", "Pipfile", "pyproject.toml", "setup.py")
+
+_SHORT = re.compile(r"heroku/([a-z][a-z-]*)(?:#.*)?")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ def unit(entry: str) -> Unit:
         if name not in ("python", "nodejs", "static", "procfile"):
             raise BuildFailed("buildpack_failed", f"There is no built-in buildpack {name!r}: choose another.")
         return Unit(builtin=name)
+    if short := _SHORT.fullmatch(entry):  # only from a .buildpacks file: settings are resolved before
+        if short[1] in ("python", "nodejs"):
+            return Unit(builtin=short[1])
+        entry = f"https://github.com/heroku/heroku-buildpack-{entry.removeprefix('heroku/')}"
     url, _, branch = entry.partition("#")
     return Unit(url=url, branch=branch)
 

@@ -16,7 +16,7 @@ from skypanel.drivers.builder.sandbox.layout import Layout, make_owned, read_ben
 from skypanel.drivers.builder.sandbox.pack import pack_layer, write_archive
 from skypanel.drivers.builder.sandbox.plans import Plan
 from skypanel.drivers.builder.sandbox.release import Release, parse_release, read_procfile
-from skypanel.drivers.builder.sandbox.run import BuildLog, Containers, Run, execute
+from skypanel.drivers.builder.sandbox.run import BuildLog, Containers, Run, certificates, execute
 from skypanel.drivers.builder.sandbox.toolchains import npm_settings
 from skypanel.drivers.builder.sandbox.tree import SourceTree
 from skypanel.drivers.builder.sandbox.workspace import Workspace
@@ -206,15 +206,18 @@ class Job:
         cache = caches.open_cache(
             self.layout, request.app_id, uid=request.uid, work=self.work.root, settings=self.cache, wanted=request.cache
         )
+        passed, certificate_files = certificates(
+            {**self.passthrough, **npm_settings(self.passthrough, home=Path.home())}
+        )
         run = Run(
             script=script,
             app=app,
             work=self.work.root,
             cache=cache,
             uv=self.toolchains.uv(),
-            env=self._environment(plans),
+            env={**passed, **self._environment(plans)},
             toolchains=tuple(dict.fromkeys(path for plan in plans for path in plan.toolchains)),
-            also=also,
+            also=(*also, *certificate_files),
         )
         had_cache = any(cache.iterdir())
         code = self._execute(run)
@@ -237,8 +240,6 @@ class Job:
 
     def _environment(self, plans: Sequence[Plan]) -> dict[str, str | Secret]:
         env: dict[str, str | Secret] = {
-            **self.passthrough,
-            **npm_settings(self.passthrough, home=Path.home()),
             **scripts.DIRECTORIES,
             "STACK": self.stack,
             "REQUEST_ID": self.request.id,

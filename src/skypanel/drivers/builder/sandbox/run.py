@@ -53,11 +53,9 @@ class BuildLog:
         self._log(shown)
 
     def output(self, data: bytes) -> None:
-        for line in data.decode("utf-8", errors="replace").splitlines():
-            self.line(_CONTROL.sub("", line.rsplit("\r", 1)[-1]))
-
-    def mask(self, text: str) -> str:
-        return masked(text, self._secrets)
+        """Of a line that is written over with carriage returns, as progress bars do, what remains."""
+        for line in data.decode("utf-8", errors="replace").removesuffix("\n").split("\n"):
+            self.line(_CONTROL.sub("", line.rstrip("\r").rsplit("\r", 1)[-1]))
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,25 @@ class Run:
     env: Mapping[str, str | Secret]
     toolchains: Sequence[Path] = ()
     also: Sequence[Bind] = field(default_factory=tuple)
+
+
+CERTIFICATES = (
+    "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
+    "NPM_CONFIG_CAFILE", "npm_config_cafile",
+)  # fmt: skip
+SEEN_ANYWAY = ("/usr/", "/etc/ssl/", "/etc/pki/")
+
+
+def certificates(env: Mapping[str, str]) -> tuple[dict[str, str], list[Bind]]:
+    """Files of certificates that variables name, made visible where the container would not have them."""
+    changed, binds = dict(env), []
+    for name in CERTIFICATES:
+        path = Path(env.get(name, ""))
+        if path.is_absolute() and path.is_file() and not str(path).startswith(SEEN_ANYWAY):
+            target = f"/build/certificates/{name}.pem"
+            changed[name] = target
+            binds.append(Bind(path, target))
+    return changed, binds
 
 
 def spec(run: Run, request: BuildRequest) -> ContainerSpec:
