@@ -15,7 +15,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from skypanel.drivers.runtime.oci.subnet import Lease, bridge_name, gateway, link_prefix
+from skypanel.drivers.runtime.oci.subnet import Lease, bridge_mac, bridge_name, gateway, link_prefix
 from skypanel.drivers.runtime.port import RuntimeFailed
 
 CLONE_NEWNET = 0x40000000
@@ -26,6 +26,7 @@ class Network:
     def __init__(self, *, instance: str, subnet: IPv4Network) -> None:
         self.subnet = subnet
         self.bridge = bridge_name(instance)
+        self._mac = bridge_mac(instance)
         self._prefix = link_prefix(instance)
 
     @property
@@ -37,7 +38,7 @@ class Network:
         with _translated("the bridge could not be set up"), IPRoute() as ip:
             index = _index(ip, self.bridge)
             if index is None:
-                ip.link("add", ifname=self.bridge, kind="bridge")
+                ip.link("add", ifname=self.bridge, kind="bridge", address=self._mac)
                 index = _index(ip, self.bridge)
             if index is None:
                 raise RuntimeFailed(f"the bridge {self.bridge} was removed while it was made")
@@ -51,7 +52,9 @@ class Network:
                 ip.addr("add", index=index, address=wanted[0], prefixlen=wanted[1])
             for address, length in present - {wanted}:
                 ip.addr("del", index=index, address=address, prefixlen=length)
-            ip.link("set", index=index, state="up")
+            # Left alone, a bridge takes the lowest address of its links and changes it as they come and go: answers of
+            # containers that know the old one are lost until they ask again, up to half a minute later.
+            ip.link("set", index=index, state="up", address=self._mac)
             for link in ip.get_links():
                 if str(link.get_attr("IFLA_IFNAME")).startswith(self._prefix):
                     _enslave(ip, link["index"], index)

@@ -53,6 +53,11 @@ class Lease:
         return ":".join(f"{octet:02x}" for octet in octets)
 
 
+def bridge_mac(instance: str) -> str:
+    """No container's: their last two octets are an index below 4096."""
+    return ":".join(f"{octet:02x}" for octet in (0x02, *bytes.fromhex(instance[:6]), 0xFF, 0xFF))
+
+
 def bridge_name(instance: str) -> str:
     return f"sky{instance[:6]}"
 
