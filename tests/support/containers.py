@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 from skypanel.drivers.runtime.memory import Inside
+from skypanel.drivers.runtime.oci import choose_network, taken_networks
 from skypanel.drivers.runtime.port import ContainerKind, ContainerSpec, Limits, Runtime
 
 SERVER = """
@@ -149,3 +152,9 @@ def eventually(look: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
             raise AssertionError("it did not become true in time")
         time.sleep(0.01)
     return found
+
+
+def free_network() -> IPv4Network:
+    """Anywhere in a large pool, so that two test runs at once on one machine do not choose the same."""
+    pool = list(IPv4Network("10.212.0.0/14").subnets(new_prefix=20))
+    return choose_network(random.SystemRandom().choice(pool), taken_networks())

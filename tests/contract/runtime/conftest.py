@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from containers import FAKES, House
+from containers import FAKES, House, free_network
 
 from skypanel.drivers.runtime.memory import Machine, MemoryRuntime
-from skypanel.drivers.runtime.oci import OciRuntime, choose_network, taken_networks
+from skypanel.drivers.runtime.oci import OciRuntime
 from skypanel.drivers.runtime.port import Runtime
 from skypanel.drivers.runtime.process import ProcessRuntime
 
@@ -29,7 +28,7 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
         house = House(kind, lambda: ProcessRuntime(data_dir=tmp_path / "data", node="here"), layer)
     else:
         instance = uuid.uuid4().hex[:8]
-        subnet = choose_network(IPv4Network("10.212.0.0/16"), taken_networks())
+        subnet = free_network()
         house = House(
             kind, lambda: OciRuntime(data_dir=tmp_path / "data", instance=instance, subnet=subnet, node="here"), layer
         )

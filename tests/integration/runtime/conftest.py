@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from containers import SOURCES
+from containers import SOURCES, free_network
 
-from skypanel.drivers.runtime.oci import OciRuntime, choose_network, taken_networks
+from skypanel.drivers.runtime.oci import OciRuntime
 from skypanel.drivers.runtime.port import Container, ContainerKind, ContainerSpec, Exit, Limits, RunLimits
 
 CONNECT = """
@@ -74,7 +75,7 @@ def make_platform(tmp_path: Path) -> Iterator[MakePlatform]:
 
     def make(**options: Any) -> Platform:
         instance = uuid.uuid4().hex[:8]
-        subnet = choose_network(IPv4Network("10.213.0.0/16"), taken_networks())
+        subnet = free_network()
         data_dir = tmp_path / instance
         runtime = OciRuntime(data_dir=data_dir, instance=instance, subnet=subnet, node="here", **options)
         layer = data_dir / "layers" / "one"
@@ -102,12 +103,18 @@ class Neighbour:
     address: str
     metadata: str
     port: int
+    netns: str
+    gateway: str  # this machine, as it sees it
 
 
 @pytest.fixture
 def neighbour() -> Iterator[Neighbour]:
     name = f"nb{uuid.uuid4().hex[:6]}"
-    inside, metadata = "172.31.250.2", "169.254.169.254"
+    # Somewhere in the private and in the link-local range: another test run may be going on beside this one.
+    draw = random.SystemRandom().randrange
+    near = IPv4Network((f"172.31.{draw(256)}.{draw(64) * 4}", 30))
+    outside, inside = (str(address) for address in near.hosts())
+    metadata = f"169.254.{draw(1, 255)}.{draw(1, 255)}"
 
     def ip(*words: str) -> None:
         subprocess.run(["ip", *words], check=True)
@@ -116,7 +123,7 @@ def neighbour() -> Iterator[Neighbour]:
     server = None
     try:
         ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
-        ip("addr", "add", "172.31.250.1/30", "dev", name)
+        ip("addr", "add", f"{outside}/30", "dev", name)
         ip("link", "set", name, "up")
         ip("-n", name, "addr", "add", f"{inside}/30", "dev", "eth0")
         ip("-n", name, "addr", "add", f"{metadata}/32", "dev", "eth0")
@@ -127,7 +134,7 @@ def neighbour() -> Iterator[Neighbour]:
             ["ip", "netns", "exec", name, "/usr/bin/python3", "-m", "http.server", "8099"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        yield Neighbour(inside, metadata, 8099)
+        yield Neighbour(inside, metadata, 8099, name, outside)
     finally:
         if server is not None:
             server.kill()

@@ -100,9 +100,8 @@ def test_a_name_server_is_reached_on_its_port_only(make_platform, neighbour) -> 
 def test_nobody_else_on_the_network_reaches_a_replica_past_the_router(platform, neighbour) -> None:
     container = platform.serve()
     eventually(lambda: answers(container))
-    names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
-    name = next(name for name in names if name.startswith("nb"))
-    subprocess.run(["ip", "-n", name, "route", "add", "default", "via", "172.31.250.1"], check=True)
+    name = neighbour.netns
+    subprocess.run(["ip", "-n", name, "route", "add", "default", "via", neighbour.gateway], check=True)
     script = f"import socket; socket.create_connection(('{container.address}', 5000), timeout=1)"
     done = subprocess.run(["ip", "netns", "exec", name, "/usr/bin/python3", "-c", script], capture_output=True)
     assert done.returncode != 0

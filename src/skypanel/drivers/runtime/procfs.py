@@ -100,6 +100,14 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def leads_group(pid: int) -> bool:
+    """Whether it is at the head of a process group of its own."""
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 def identify(pid: int) -> ProcessId | None:
     ticks = start_ticks(pid)
     return None if ticks is None else ProcessId(pid, ticks)

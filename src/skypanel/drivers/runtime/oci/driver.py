@@ -38,7 +38,7 @@ from skypanel.drivers.runtime.port import (
     RuntimeFailed,
     Usage,
 )
-from skypanel.drivers.runtime.procfs import ProcessId
+from skypanel.drivers.runtime.procfs import ProcessId, leads_group
 
 KILL_S = 10.0
 INIT_S = 2.0
@@ -118,7 +118,8 @@ class OciRuntime:
         state = read_state(bundle)
         if state is None or not running(state):
             return
-        _await_init(state.process)
+        cgroup = f"{self.places.cgroup}/{container_id}"
+        _await_init(state.process, inside=lambda: self._cgroups.pids(cgroup))
         state.process.send(signal.SIGTERM)
         if not state.process.wait(grace_s):
             state.process.kill()
@@ -235,11 +236,12 @@ class OciRuntime:
                 self._leases.give_back(index, older_than_s=LOST_S)
 
 
-def _await_init(process: ProcessId) -> None:
-    """A PID 1 that has not yet said what it does with SIGTERM never gets it: in the first milliseconds of a container
-    it would be lost, and all of the grace with it."""
+def _await_init(process: ProcessId, *, inside: Callable[[], set[int]]) -> None:
+    """A PID 1 that has not yet said what it does with SIGTERM never gets it, and one whose program has no process
+    group yet passes it on to nobody: in the first milliseconds it would be lost, and all of the grace with it."""
     deadline = time.monotonic() + INIT_S
     while time.monotonic() < deadline and process.alive():
-        if not process.name().startswith("runc") and process.takes(signal.SIGTERM):
+        ready = not process.name().startswith("runc") and process.takes(signal.SIGTERM)
+        if ready and any(leads_group(pid) for pid in inside() - {process.pid}):
             return
         time.sleep(0.002)
