@@ -45,7 +45,7 @@ def head() -> str | None:
 
 def current(database: Database) -> str | None:
     """The revision the database is at; None: empty."""
-    with database.engine.connect() as connection:
+    with database.engine.execution_options(readonly=True).connect() as connection:  # waits for no writer
         if not sa.inspect(connection).has_table("alembic_version"):
             return None
         revision: str | None = connection.execute(
