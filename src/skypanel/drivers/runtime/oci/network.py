@@ -37,13 +37,13 @@ class Network:
         """Bridge, its address, forwarding. Raises RuntimeFailed."""
         with _translated("the bridge could not be set up"), IPRoute() as ip:
             index = _index(ip, self.bridge)
+            self._refuse_shared_network(ip, index)
             if index is None:
                 ip.link("add", ifname=self.bridge, kind="bridge", address=self._mac)
                 index = _index(ip, self.bridge)
             if index is None:
                 raise RuntimeFailed(f"the bridge {self.bridge} was removed while it was made")
             wanted = (str(self.gateway), self.subnet.prefixlen)
-            self._refuse_shared_network(ip, index)
             present = {
                 (address.get_attr("IFA_ADDRESS"), address["prefixlen"])
                 for address in ip.get_addr(index=index, family=socket.AF_INET)
@@ -61,7 +61,7 @@ class Network:
         sysctl("net/ipv4/ip_forward", "1")
         sysctl(f"net/ipv6/conf/{self.bridge}/disable_ipv6", "1")
 
-    def _refuse_shared_network(self, ip: IPRoute, bridge: int) -> None:
+    def _refuse_shared_network(self, ip: IPRoute, bridge: int | None) -> None:
         for address in ip.get_addr(family=socket.AF_INET):
             other = IPv4Network((address.get_attr("IFA_ADDRESS"), address["prefixlen"]), strict=False)
             if address["index"] != bridge and other.prefixlen and other.overlaps(self.subnet):
