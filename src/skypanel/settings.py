@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the router listens on")
     http_port: int = Field(default=8080, ge=1, le=65535, description="The router's HTTP port")
     https_port: int = Field(default=8443, ge=1, le=65535, description="The router's HTTPS port")
-    database_url: str | None = Field(default=None, description="postgresql://… or sqlite:///…; default: a file in the data directory")
+    database_url: str | None = Field(
+        default=None, description="postgresql://… or sqlite:///…; default: a file in the data directory"
+    )
     runtime: Literal["auto", "oci", "process", "memory"] = Field(default="auto", description="How applications run")
     default_domain: str = Field(default="apps.localhost", description="Applications answer at <subdomain>.<this>")
     dashboard_host: str = Field(default="localhost", description="Host name of the dashboard and the API")
@@ -36,12 +38,16 @@ class Settings(BaseSettings):
     git_allowed_private_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Git hosts on loopback or private addresses that may be fetched from, comma-separated"
     )
-    git_https_token: str | None = Field(default=None, description="Token for private repositories over HTTPS", repr=False)
+    git_https_token: str | None = Field(
+        default=None, description="Token for private repositories over HTTPS", repr=False
+    )
     git_ssh_key_file: Path | None = Field(default=None, description="SSH key for private repositories")
     egress_allowed_private: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Private addresses or networks that containers may reach, comma-separated"
     )
-    network_pool: str = Field(default="10.210.0.0/15", description="Pool the platform takes its /20 container network from")
+    network_pool: str = Field(
+        default="10.210.0.0/15", description="Pool the platform takes its /20 container network from"
+    )
 
     build_time_limit_s: int = Field(default=900, ge=10, description="Longest build, in seconds")
     build_memory_mb: int = Field(default=2048, ge=128, description="Memory of a build, in MB")
@@ -51,10 +57,21 @@ class Settings(BaseSettings):
     build_concurrency: int = Field(default=2, ge=1, description="Builds at once on this machine")
     build_env_passthrough: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(
-            "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR", "PIP_*", "UV_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-            "GIT_SSL_CAINFO", "NPM_CONFIG_*", "npm_config_*", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+            "NODE_EXTRA_CA_CERTS",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "PIP_*",
+            "UV_*",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "GIT_SSL_CAINFO",
+            "NPM_CONFIG_*",
+            "npm_config_*",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "NO_PROXY",
         ),
-        description="Names of the platform's own environment variables that builds see (package registries behind a mirror or private CA)",
+        description="The platform's own environment variables that builds see (registries behind a mirror or private CA)",
     )
     buildpack_cache_enabled: bool = Field(default=True, description="Keep caches between builds")
     buildpack_cache_ttl_hours: int = Field(default=24 * 14, ge=1, description="Unused build caches go after this long")
@@ -72,14 +89,22 @@ class Settings(BaseSettings):
     log_max_mb: int = Field(default=10_240, ge=1, description="Most log data of all")
 
     max_apps_per_org: int = Field(default=10, ge=1, description="Applications an organization may have")
-    max_deployments_per_hour: int = Field(default=0, ge=0, description="Deployments an application may ask for per hour; 0: no limit")
+    max_deployments_per_hour: int = Field(
+        default=0, ge=0, description="Deployments an application may ask for per hour; 0: no limit"
+    )
     session_hours: int = Field(default=24, ge=1, description="A sign-in lasts this long")
-    login_failures_per_quarter: int = Field(default=10, ge=1, description="Failed sign-ins per address and per account in 15 minutes")
+    login_failures_per_quarter: int = Field(
+        default=10, ge=1, description="Failed sign-ins per address and per account in 15 minutes"
+    )
     registration: Literal["open", "invited"] = Field(default="open", description="Who may register")
     job_lease_s: float = Field(default=15.0, gt=0, description="A dead worker's jobs are taken over after this long")
-    reconcile_interval_s: float = Field(default=30.0, gt=0, description="Desired and actual state are compared this often")
+    reconcile_interval_s: float = Field(
+        default=30.0, gt=0, description="Desired and actual state are compared this often"
+    )
     currency: str = Field(default="USD", description="Currency of prices")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the platform's own log")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Of the platform's own log"
+    )
 
     @field_validator("git_allowed_private_hosts", "egress_allowed_private", "build_env_passthrough", mode="before")
     @classmethod

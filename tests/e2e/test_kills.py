@@ -49,7 +49,7 @@ def test_a_deploy_survives_a_killed_process(
     code = plain_server(body="newer")["server.py"].replace(
         "import http.server, os", f"import http.server, os, time; {slow}"
     )
-    files = {"server.py": code, "bin/post_compile": "#!/bin/sh\nsleep 1\n"}
+    files = {"server.py": code, "bin/post_compile": Executable("#!/bin/sh\nsleep 1\n")}
     repositories.commit(app, files)
     version = ada.deploy(app)
     deadline = time.monotonic() + 30

@@ -18,9 +18,7 @@ BuildpackField = Annotated[
 class HealthCheckFields(RequestBody):
     """What is left out keeps its value, or has its default in a new application."""
 
-    type: Literal["http", "tcp"] | None = Field(
-        default=None, description="New applications: http at /"
-    )
+    type: Literal["http", "tcp"] | None = Field(default=None, description="New applications: http at /")
     path: str | None = Field(
         default=None, description="Asked by an http check; below 400 is healthy", examples=["/health"]
     )

@@ -50,14 +50,24 @@ def run(
     secrets = [argument.reveal() for argument in command if isinstance(argument, Secret)]
     name = Path(argv[0]).name
     try:
-        done = subprocess.run(
-            argv, env=dict(env) if env is not None else None, cwd=cwd, input=stdin, capture_output=True, timeout=timeout_s,
-            check=False, user=user, group=user, extra_groups=[] if user is not None else None,
+        done = subprocess.run(  # noqa: S603  an argument list, never a shell's line
+            argv,
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            user=user,
+            group=user,
+            extra_groups=[] if user is not None else None,
         )
     except FileNotFoundError as error:
         raise CommandFailed(name, 127, f"{name} is not installed") from error
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(name, None, masked((error.stderr or b"").decode(errors="replace")[-4000:], secrets)) from error
+        raise CommandFailed(
+            name, None, masked((error.stderr or b"").decode(errors="replace")[-4000:], secrets)
+        ) from error
     if check and done.returncode != 0:
         output = (done.stderr or done.stdout).decode(errors="replace")[-4000:]
         raise CommandFailed(name, done.returncode, masked(output, secrets))

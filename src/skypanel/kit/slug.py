@@ -9,7 +9,9 @@ APP_SLUG = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PROCESS_TYPE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
-RESERVED_SLUGS = frozenset({"api", "www", "dashboard", "admin", "git", "apps", "static", "healthz", "readyz", "metrics"})
+RESERVED_SLUGS = frozenset(
+    {"api", "www", "dashboard", "admin", "git", "apps", "static", "healthz", "readyz", "metrics"}
+)
 
 
 def is_app_slug(text: str) -> bool:
