@@ -71,7 +71,7 @@ class Settings(BaseSettings):
             "HTTPS_PROXY",
             "NO_PROXY",
         ),
-        description="The platform's own environment variables that builds see (registries behind a mirror or private CA)",
+        description="The platform's own environment variables that builds see (for registries behind a mirror)",
     )
     buildpack_cache_enabled: bool = Field(default=True, description="Keep caches between builds")
     buildpack_cache_ttl_hours: int = Field(default=24 * 14, ge=1, description="Unused build caches go after this long")
