@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from skypanel.drivers.runtime.memory import Inside
-from skypanel.drivers.runtime.oci import choose_network, taken_networks
+from skypanel.drivers.runtime.oci import taken_networks
 from skypanel.drivers.runtime.port import ContainerKind, ContainerSpec, Limits, Runtime
 
 SERVER = """
@@ -155,6 +155,8 @@ def eventually(look: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
 
 
 def free_network() -> IPv4Network:
-    """Anywhere in a large pool, so that two test runs at once on one machine do not choose the same."""
-    pool = list(IPv4Network("10.212.0.0/14").subnets(new_prefix=20))
-    return choose_network(random.SystemRandom().choice(pool), taken_networks())
+    """Anywhere free in a large pool, so that two test runs at once on one machine hardly choose the same."""
+    taken = taken_networks()
+    candidates = list(IPv4Network("10.212.0.0/14").subnets(new_prefix=20))
+    random.shuffle(candidates)  # which one is of no importance to any test
+    return next(network for network in candidates if not any(network.overlaps(other) for other in taken))
