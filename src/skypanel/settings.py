@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         default=None, description="Token for private repositories over HTTPS", repr=False
     )
     git_ssh_key_file: Path | None = Field(default=None, description="SSH key for private repositories")
+    git_credential_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("github.com",), description="Git hosts that get the token and the key, never over plain HTTP"
+    )
     egress_allowed_private: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Private addresses or networks that containers may reach, comma-separated"
     )
@@ -106,7 +109,13 @@ class Settings(BaseSettings):
         default="info", description="Of the platform's own log"
     )
 
-    @field_validator("git_allowed_private_hosts", "egress_allowed_private", "build_env_passthrough", mode="before")
+    @field_validator(
+        "git_allowed_private_hosts",
+        "git_credential_hosts",
+        "egress_allowed_private",
+        "build_env_passthrough",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -69,14 +70,22 @@ class _Http(ThreadingHTTPServer):
 
 
 class GitHttpServer:
-    """`token`: when set, it is asked for as the password. `requests` counts what was asked for."""
+    """`token`: when set, it is asked for as the password. `certificate` and key in one file: served over HTTPS.
+    `requests` counts what was asked for, `authorizations` what was sent along."""
 
-    def __init__(self, root: Path, *, token: str | None = None) -> None:
+    def __init__(self, root: Path, *, token: str | None = None, certificate: Path | None = None) -> None:
         self.root = root
         self.token = token
         self.requests: list[str] = []
+        self.authorizations: list[str] = []
         self.redirect_to: str | None = None
         self._http = _Http(("127.0.0.1", 0), self._handler())
+        self._scheme = "http"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+            self._scheme = "https"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @property
@@ -84,7 +93,7 @@ class GitHttpServer:
         return int(self._http.server_address[1])
 
     def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.port}/{name}.git"
+        return f"{self._scheme}://127.0.0.1:{self.port}/{name}.git"
 
     def start(self) -> GitHttpServer:
         self._thread.start()
@@ -159,6 +168,8 @@ class GitHttpServer:
             def _serve(self, body: bytes) -> None:
                 path, _, query = self.path.partition("?")
                 server.requests.append(f"{self.command} {path}")
+                if "Authorization" in self.headers:
+                    server.authorizations.append(self.headers["Authorization"])
                 if server.redirect_to is not None:
                     return self._answer(302, {"Location": server.redirect_to + self.path}, b"")
                 if server.token is not None and not self._authorized():

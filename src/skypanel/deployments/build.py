@@ -38,7 +38,6 @@ def fetch_commit(ctx: JobContext, platform: Platform, deployment_id: str, log: D
             branch=app.branch,
             mirror=app.id,
             uid=app.uid,
-            credentials=platform.credentials(app.git_url),
             commit=deployment.commit,
             log=log,
             cancelled=ctx.cancelled,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from skypanel.apps.env import read_all, read_snapshot
 from skypanel.deployments.build import build_slug, fetch_commit
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.fail import fail, was_failing
@@ -34,7 +35,7 @@ def deploy(ctx: JobContext, platform: Platform, *, deployment_id: str) -> None:
         deployment = session.get_one(Deployment, deployment_id)
     if deployment.finished_at is not None:
         return
-    log = platform.open_log(app_id=deployment.app_id, deployment_id=deployment.id, secrets=())
+    log = _open_log(platform, deployment)
     try:
         if (earlier := was_failing(deployment)) is not None:
             fail(ctx, platform, deployment, earlier, log)
@@ -56,6 +57,7 @@ def deploy_given_up(ctx: JobContext, platform: Platform, error: Exception) -> No
         deployment = session.get_one(Deployment, ctx.args["deployment_id"])
     if deployment.finished_at is not None:
         return
+    # Only our own words are written here: values that cannot be decrypted must not keep this deployment open.
     log = platform.open_log(app_id=deployment.app_id, deployment_id=deployment.id, secrets=())
     if isinstance(error, Killed):
         why = DeployFailed(
@@ -67,6 +69,16 @@ def deploy_given_up(ctx: JobContext, platform: Platform, error: Exception) -> No
         )
     fail(ctx, platform, deployment, why, log)
     log.close()
+
+
+def _open_log(platform: Platform, deployment: Deployment) -> DeploymentLog:
+    """Knows every value that the build, the release command or a dying replica could print into it: today's variables
+    and those of the release that a rollback brings back."""
+    with platform.database.reading() as session:
+        values = set(read_all(session, platform.vault, deployment.app_id).values())
+        if deployment.env_snapshot_id is not None:
+            values.update(read_snapshot(session, platform.vault, deployment.env_snapshot_id).values())
+    return platform.open_log(app_id=deployment.app_id, deployment_id=deployment.id, secrets=sorted(values))
 
 
 def _recipe(ctx: JobContext, platform: Platform, deployment: Deployment, log: DeploymentLog) -> None:

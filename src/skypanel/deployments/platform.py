@@ -13,7 +13,7 @@ from skypanel.drivers.logstore.port import LogStore
 from skypanel.drivers.probe import Answer
 from skypanel.drivers.router.port import Router
 from skypanel.drivers.runtime.port import Runtime
-from skypanel.drivers.source.port import Credentials, Source
+from skypanel.drivers.source.port import Source
 from skypanel.kit.clock import Clock
 
 
@@ -62,6 +62,5 @@ class Platform:
     open_log: OpensLogs
     app_host: Callable[[str], str]  # subdomain -> host name
     ask_through_router: Callable[[str, str, float], Answer]  # host, path, timeout in seconds
-    credentials: Callable[[str], Credentials | None]  # Git URL -> what opens it
     rules: Rules
     build_slots: BoundedSemaphore

@@ -10,6 +10,7 @@ from skypanel.apps.vault import Vault
 from skypanel.db import Database
 from skypanel.drivers.logstore.embedded import EmbeddedLogStore
 from skypanel.drivers.source.git import GitSource
+from skypanel.drivers.source.port import Credentials
 from skypanel.instance import Instance, read_instance
 from skypanel.jobs import SocketWaker, install
 from skypanel.kit.clock import SystemClock
@@ -41,10 +42,12 @@ def log_store(settings: Settings, instance: Instance) -> EmbeddedLogStore:
     return EmbeddedLogStore(settings.data_dir / "logs", gid=instance.gid)
 
 
-def git_source(settings: Settings) -> GitSource:
+def git_source(settings: Settings, *, credentials: Mapping[str, Credentials] | None = None) -> GitSource:
+    """Only the worker fetches, and only it has `credentials` (by host)."""
     return GitSource(
         mirrors_dir=settings.data_dir / "mirrors",
         allowed_private_hosts=settings.git_allowed_private_hosts,
+        credentials=credentials,
         passthrough=passed_through(settings, os.environ),
     )
 

@@ -52,12 +52,14 @@ from skypanel.worker.work import Worker
 MB = 1_000_000
 
 
-def git_credentials(settings: Settings) -> Credentials | None:
-    """What opens private repositories of this platform: one token and one key for all of them, from the settings."""
+def git_credentials(settings: Settings) -> dict[str, Credentials]:
+    """What opens private repositories: one token and one key, for the hosts the operator named and no others, since
+    tenants choose the URLs."""
     key = Secret(settings.git_ssh_key_file.read_text()) if settings.git_ssh_key_file else None
     if settings.token is None and key is None:
-        return None
-    return Credentials(username="x-access-token" if settings.token else None, token=settings.token, ssh_key=key)
+        return {}
+    opens = Credentials(username="x-access-token" if settings.token else None, token=settings.token, ssh_key=key)
+    return dict.fromkeys(settings.git_credential_hosts, opens)
 
 
 def runtime_kind(settings: Settings) -> str:
@@ -114,9 +116,8 @@ def rules(settings: Settings) -> Rules:
 
 def platform(settings: Settings, instance: Instance, database: Database) -> Platform:
     runtime = container_runtime(settings, instance)
-    source = git_source(settings)
+    source = git_source(settings, credentials=git_credentials(settings))
     logs = log_store(settings, instance)
-    credentials = git_credentials(settings)
     host = connect_host(settings)
     return Platform(
         database=database,
@@ -136,13 +137,17 @@ def platform(settings: Settings, instance: Instance, database: Database) -> Plat
         logs=logs,
         vault=vault_of(settings),
         open_log=lambda *, app_id, deployment_id, secrets: BuildLog(
-            logs, app_id=app_id, deployment_id=deployment_id, clock=CLOCK, secrets=secrets
+            logs,
+            app_id=app_id,
+            deployment_id=deployment_id,
+            clock=CLOCK,
+            secrets=secrets,
+            limit_bytes=settings.build_log_limit_kb * 1024,
         ),
         app_host=lambda subdomain: f"{subdomain}.{settings.default_domain}",
         ask_through_router=lambda name, path, timeout_s: probe.ask_http(
             host, settings.http_port, path, host=name, timeout_s=timeout_s
         ),
-        credentials=lambda _url: credentials,
         rules=rules(settings),
         build_slots=BoundedSemaphore(settings.build_concurrency),
     )

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,13 +88,97 @@ def test_a_token_opens_a_private_repository_and_is_seen_nowhere(
         with pytest.raises(FetchFailed) as wrong:
             fetch(source, server.url("shop").replace("//", "//ada:wr0ng-s3cret@"), log=lines.append)
 
-        fetch(source, server.url("shop"), credentials=Credentials("x", Secret("t0p-s3cret-token")), log=lines.append)
         fetch(source, server.url("shop").replace("//", "//x:t0p-s3cret-token@"), log=lines.append)
 
     kept = [path.read_bytes() for path in mirrors.rglob("*") if path.is_file()]
     said = "\n".join([*lines, str(refused.value), str(wrong.value)])
     assert "s3cret" not in said
     assert not any(b"s3cret" in content for content in kept)
+
+
+@pytest.fixture
+def certificate() -> Iterator[Path]:
+    """A certificate of its own for 127.0.0.1 and two names, with its key; where git's user can read it."""
+    directory = Path(tempfile.mkdtemp(prefix="skypanel-certificate-"))
+    directory.chmod(0o755)
+    made = directory / "host.pem"
+    names = "subjectAltName=IP:127.0.0.1,DNS:git.example,DNS:evil.example"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+               "-days", "1", "-subj", "/CN=host", "-addext", names, "-keyout", "key.pem", "-out", "cert.pem"]  # fmt: skip
+    subprocess.run(command, cwd=directory, check=True, capture_output=True)
+    made.write_text((directory / "key.pem").read_text() + (directory / "cert.pem").read_text())
+    yield made
+    shutil.rmtree(directory)
+
+
+def source_with_credentials(mirrors: Path, certificate: Path, host: str) -> GitSource:
+    return GitSource(
+        mirrors_dir=mirrors,
+        allowed_private_hosts=["127.0.0.1", "git.example", "evil.example"],
+        credentials={host: Credentials("x", Secret("t0p-s3cret-token"))},
+        passthrough={"GIT_SSL_CAINFO": str(certificate.with_name("cert.pem"))},
+        resolve=lambda *_: ["127.0.0.1"],
+    )
+
+
+@pytest.mark.parametrize("host", ["git.example", "GIT.example"])
+def test_the_operators_token_opens_the_host_it_is_for(
+    tmp_path: Path, mirrors: Path, certificate: Path, host: str
+) -> None:
+    source = source_with_credentials(mirrors, certificate, "git.example")
+    with GitHttpServer(tmp_path / "private", token="t0p-s3cret-token", certificate=certificate) as server:
+        server.make("shop", {"a": "1"})
+
+        fetch(source, f"https://{host}:{server.port}/shop.git")
+
+    assert server.authorizations
+
+
+def test_the_operators_token_is_never_sent_to_a_host_that_a_tenant_names(
+    tmp_path: Path, mirrors: Path, certificate: Path
+) -> None:
+    source = source_with_credentials(mirrors, certificate, "git.example")
+    with GitHttpServer(tmp_path / "evil", token="something", certificate=certificate) as server:
+        server.make("shop", {"a": "1"})
+        with pytest.raises(FetchFailed) as refused:
+            fetch(source, f"https://evil.example:{server.port}/shop.git")
+
+    assert refused.value.code == "git_auth"
+    assert server.requests
+    assert server.authorizations == []
+
+
+def test_the_operators_token_is_never_sent_without_encryption(tmp_path: Path, mirrors: Path, certificate: Path) -> None:
+    source = source_with_credentials(mirrors, certificate, "git.example")
+    with GitHttpServer(tmp_path / "plain", token="t0p-s3cret-token") as server:
+        server.make("shop", {"a": "1"})
+        with pytest.raises(FetchFailed):
+            fetch(source, f"http://git.example:{server.port}/shop.git")
+
+    assert server.requests
+    assert server.authorizations == []
+
+
+def test_a_submodule_elsewhere_does_not_get_the_token_of_its_parents_host(
+    tmp_path: Path, mirrors: Path, certificate: Path
+) -> None:
+    source = source_with_credentials(mirrors, certificate, "git.example")
+    with (
+        GitHttpServer(tmp_path / "private", token="t0p-s3cret-token", certificate=certificate) as server,
+        GitHttpServer(tmp_path / "evil", token="something", certificate=certificate) as evil,
+    ):
+        evil.make("lib", {"b": "1"})
+        server.make("shop", {"a": "1"})
+        with_submodule(server, "shop", f"https://evil.example:{evil.port}/lib.git", "1" * 40)
+        url = f"https://git.example:{server.port}/shop.git"
+        commit = fetch(source, url)
+        (tmp_path / "out").mkdir()
+        with pytest.raises(FetchFailed):
+            source.checkout("app", commit.sha, to=tmp_path / "out", uid=UID, url=url, log=lambda _: None)
+
+    assert server.authorizations
+    assert evil.requests
+    assert evil.authorizations == []
 
 
 def test_an_unreachable_host_says_so(source: GitSource) -> None:

@@ -31,7 +31,8 @@ _logger = logging.getLogger(__name__)
 
 
 class GitSource:
-    """`credentials`: by host name, where a call brings none of its own. `passthrough`: certificates and proxies."""
+    """`credentials`: by host name; that host alone gets them, and never over http. `passthrough`: certificates and
+    proxies."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class GitSource:
     ) -> None:
         self._mirrors = mirrors_dir
         self._allowed = tuple(allowed_private_hosts)
-        self._credentials = dict(credentials or {})
+        self._credentials = {host.lower(): found for host, found in (credentials or {}).items()}
         self._passthrough = dict(passthrough or {})
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
@@ -64,7 +65,6 @@ class GitSource:
         branch: str,
         mirror: str,
         uid: int,
-        credentials: Credentials | None = None,
         commit: str | None = None,
         log: Log,
         cancelled: Callable[[], bool],
@@ -80,7 +80,7 @@ class GitSource:
         git = self._mirror(mirror, uid)
         if commit is not None and self._has(git, commit):
             return self._describe(git, commit, branch)
-        remote = _Remote(self, git, parsed, credentials, cancelled)
+        remote = _Remote(self, git, parsed, cancelled)
         try:
             name = branch or self._default_branch(git, remote)
             remote.fetch_branch(name)
@@ -113,7 +113,6 @@ class GitSource:
         to: Path,
         uid: int,
         url: str,
-        credentials: Credentials | None = None,
         log: Log,
     ) -> None:
         git = self._existing(mirror)
@@ -132,9 +131,7 @@ class GitSource:
         if pointers:
             log(f"Warning: {len(pointers)} files are kept in Git LFS, which is not fetched: they stay pointers.")
         if any(entry.mode == "160000" for entry in entries):
-            submodules.checkout_all(
-                self, entries, mirror=mirror, to=to, uid=uid, url=url, credentials=credentials, log=log
-            )
+            submodules.checkout_all(self, entries, mirror=mirror, to=to, uid=uid, url=url, log=log)
 
     def remove(self, mirror: str) -> None:
         for directory in [self._path(mirror), *self._mirrors.glob(f"{mirror}--*.git")]:
@@ -185,6 +182,7 @@ class GitSource:
         if known.exists():
             return known.read_text()
         name = remote.default_branch()
+        check_branch(name)  # the remote's word, about to become part of an argument
         known.write_text(name)
         return name
 
@@ -197,10 +195,9 @@ class _Remote:
         source: GitSource,
         git: GitProcess,
         url: GitUrl,
-        credentials: Credentials | None,
         cancelled: Callable[[], bool],
     ) -> None:
-        credentials = credentials or source._credentials.get(url.host)
+        credentials = source._credentials.get(url.host.lower()) if url.scheme != "http" else None
         address = pinned(url.host, url.port, allowed=source._allowed, resolve=source._resolve)
         self._git, self._url, self._cancelled, self._timeout_s = git, url, cancelled, source._timeout_s
         self._config = transport_config(url, address, credentials)

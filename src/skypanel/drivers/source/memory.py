@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from skypanel.drivers.source.checkout import write_tree
-from skypanel.drivers.source.port import Commit, Credentials, FetchFailed, TreeEntry
+from skypanel.drivers.source.port import Commit, FetchFailed, TreeEntry
 from skypanel.drivers.source.urls import check_branch, check_commit, parse
 
 
@@ -71,7 +71,6 @@ class MemorySource:
         branch: str,
         mirror: str,
         uid: int,
-        credentials: Credentials | None = None,
         commit: str | None = None,
         log: Callable[[str], None],
         cancelled: Callable[[], bool],
@@ -84,7 +83,7 @@ class MemorySource:
             log(f"Warning: {address.clean} is fetched over http, without encryption.")
         if cancelled():
             raise FetchFailed("git_cancelled", "Fetching was cancelled.")
-        repository = self._repository(url, credentials)
+        repository = self._repository(url)
         name = branch or repository.default
         if not repository.branches:
             raise FetchFailed("git_empty", f"{address.clean} has no commits yet: push your code to it first.")
@@ -119,10 +118,9 @@ class MemorySource:
         to: Path,
         uid: int,
         url: str,
-        credentials: Credentials | None = None,
         log: Callable[[str], None],
     ) -> None:
-        del url, credentials, log
+        del url, log
         files = self._files(mirror, commit)
         entries = [(entry, files[entry.path].content) for entry in self.tree(mirror, commit)]
         write_tree(to, entries, uid=uid if os.geteuid() == 0 else os.getuid())
@@ -131,12 +129,12 @@ class MemorySource:
         for name in [name for name in self._mirrors if name == mirror or name.startswith(f"{mirror}--")]:
             del self._mirrors[name]
 
-    def _repository(self, url: str, credentials: Credentials | None) -> Repository:
+    def _repository(self, url: str) -> Repository:
         address = parse(url)
         if address.clean in self.unreachable:
             raise FetchFailed("git_unreachable", f"{address.clean} cannot be reached: check the URL and try again.")
         repository = self.repositories.get(address.clean)
-        given = address.password or (credentials.token if credentials else None)
+        given = address.password
         allowed = repository is not None and (
             repository.token is None or (given is not None and given.reveal() == repository.token)
         )

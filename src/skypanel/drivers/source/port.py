@@ -21,6 +21,9 @@ class FetchFailed(Exception):
 
 @dataclass(frozen=True)
 class Credentials:
+    """What opens one host's private repositories. A source is made with them by host name; nobody names them per call,
+    so that no URL of a tenant's can ask for them."""
+
     username: str | None = None
     token: Secret | None = None
     ssh_key: Secret | None = None
@@ -55,7 +58,6 @@ class Source(Protocol):
         branch: str,
         mirror: str,
         uid: int,
-        credentials: Credentials | None = None,
         commit: str | None = None,
         log: Callable[[str], None],
         cancelled: Callable[[], bool],
@@ -77,7 +79,6 @@ class Source(Protocol):
         to: Path,
         uid: int,
         url: str,
-        credentials: Credentials | None = None,
         log: Callable[[str], None],
     ) -> None:
         """Writes the commit's files into the empty directory `to`, owned by `uid`; submodules and LFS too."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skypanel.drivers.source.objects import safe_path
-from skypanel.drivers.source.port import Credentials, FetchFailed, TreeEntry
+from skypanel.drivers.source.port import FetchFailed, TreeEntry
 from skypanel.drivers.source.urls import parse, resolve_relative
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ def checkout_all(
     to: Path,
     uid: int,
     url: str,
-    credentials: Credentials | None,
     log: Callable[[str], None],
 ) -> None:
     """Raises FetchFailed when a submodule is not declared, not allowed or cannot be fetched."""
@@ -59,23 +58,20 @@ def checkout_all(
             log(f"Warning: {entry.path} is a submodule without a URL in .gitmodules; it stays empty.")
             continue
         target = resolve_relative(url, declared[entry.path])
-        parsed, parent = parse(target), parse(url)
-        log(f"Submodule {entry.path} from {parsed.clean}")
-        same_host = parsed.host == parent.host
+        log(f"Submodule {entry.path} from {parse(target).clean}")
         name = f"{mirror}--{hashlib.sha256(entry.path.encode()).hexdigest()[:12]}"
         source.fetch(
             target,
             branch="",
             mirror=name,
             uid=uid,
-            credentials=credentials if same_host else None,
             commit=entry.sha,
             log=log,
             cancelled=lambda: False,
         )
         directory = to / entry.path
         _make_directory(to, entry.path, uid=uid)
-        source.checkout(name, entry.sha, to=directory, uid=uid, url=target, credentials=credentials, log=log)
+        source.checkout(name, entry.sha, to=directory, uid=uid, url=target, log=log)
 
 
 def _make_directory(root: Path, path: str, *, uid: int) -> None:
