@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from skypanel.instance import read_instance
@@ -17,6 +18,7 @@ from skypanel.manage.layout import SERVER_READS, SERVER_WRITES
 from skypanel.manage.pids import write_pid
 
 _BASIC = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "TZ", "PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_CERTIFICATES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 _NOT_FOR_THE_SERVER = ("SKYPANEL_GIT_HTTPS_TOKEN", "SKYPANEL_GIT_SSH_KEY_FILE")
 
 
@@ -50,12 +52,19 @@ def database_directory(data_dir: Path) -> list[Path]:
 def environment_of(name: str) -> dict[str, str]:
     """The worker sees the operator's environment (builds get parts of it); the others only what they read."""
     if name == "worker":
-        return dict(os.environ)
+        return trusted_certificates(os.environ, known=_CERTIFICATES) | dict(os.environ)
     kept = {key: os.environ[key] for key in _BASIC if key in os.environ}
     if name == "server":
         settings = {k: v for k, v in os.environ.items() if k.startswith("SKYPANEL_") and k not in _NOT_FOR_THE_SERVER}
         kept.update(settings)
     return kept | {"HOME": "/"}
+
+
+def trusted_certificates(environment: Mapping[str, str], *, known: Sequence[Path]) -> dict[str, str]:
+    """What makes builds trust what the machine trusts: uv and Node bring certificates of their own and know nothing of
+    a company's authority that the operator installed in the system's bundle."""
+    bundle = environment.get("SSL_CERT_FILE") or next((str(path) for path in known if path.is_file()), None)
+    return {} if bundle is None else {"SSL_CERT_FILE": bundle, "NODE_EXTRA_CA_CERTS": bundle}
 
 
 def main(arguments: list[str]) -> None:
