@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from skypanel.cli.exits import CliError, Exit
+from skypanel.cli.help import Headed
 from skypanel.cli.options import Json, api
 
 PANEL = "You"
 Url = Annotated[str | None, typer.Option("--url", envvar="SKYPANEL_URL", help="The platform's address")]
 Email = Annotated[str, typer.Option(prompt=True, help="Your e-mail address")]
-tokens = typer.Typer(no_args_is_help=True, help="Named tokens for programs.")
+tokens = typer.Typer(cls=Headed, no_args_is_help=True, help="Named tokens for programs.")
 
 
 def register(app: typer.Typer) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from skypanel.cli.exits import CliError, Exit
+from skypanel.cli.help import Headed
 from skypanel.cli.options import AppName, Json, Yes, api, ask_before
 
 PANEL = "Applications"
-apps = typer.Typer(invoke_without_command=True, help="List, create, show, change and delete applications.")
+apps = typer.Typer(cls=Headed, invoke_without_command=True, help="List, create, show, change and delete applications.")
 
 Plan = Annotated[str | None, typer.Option(help="Plan, as `skypanel plans` lists them")]
 Branch = Annotated[str | None, typer.Option(help="Branch to deploy; default: the repository's own")]

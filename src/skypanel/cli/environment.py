@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from skypanel.cli.exits import CliError, Exit
+from skypanel.cli.help import Headed
 from skypanel.cli.options import AppName, Json, api
 
-env = typer.Typer(no_args_is_help=True, help="Set, list, import and export environment variables.")
+env = typer.Typer(cls=Headed, no_args_is_help=True, help="Set, list, import and export environment variables.")
 NoDeploy = Annotated[bool, typer.Option("--no-deploy", help="Hold the change back until the next deployment")]
 
 

@@ -10,9 +10,11 @@ import typer
 
 from skypanel.cli import account, apps, deployments, environment, logs, organizations, running
 from skypanel.cli.exits import CliError, Exit
+from skypanel.cli.help import Headed
 
 app = typer.Typer(
     name="skypanel",
+    cls=Headed,
     help="Deploy applications from Git and run them on your own machines.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from skypanel.cli.exits import CliError, Exit
+from skypanel.cli.help import Headed
 from skypanel.cli.options import Json, Most, Yes, api, ask_before
 
 PANEL = "Organization"
-orgs = typer.Typer(no_args_is_help=True, help="List, create and choose organizations.")
-members = typer.Typer(no_args_is_help=True, help="List and change members.")
-invitations = typer.Typer(no_args_is_help=True, help="Invite people.")
+orgs = typer.Typer(cls=Headed, no_args_is_help=True, help="List, create and choose organizations.")
+members = typer.Typer(cls=Headed, no_args_is_help=True, help="List and change members.")
+invitations = typer.Typer(cls=Headed, no_args_is_help=True, help="Invite people.")
 Role = Annotated[str, typer.Option(help="owner, admin, developer or viewer")]
 Slug = Annotated[str, typer.Argument(metavar="ORGANIZATION", help="Its slug or id")]
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from skypanel.cli.help import Headed
+
 if TYPE_CHECKING:
     from skypanel.settings import Settings
 
@@ -18,7 +20,7 @@ HttpsPort = Annotated[int | None, typer.Option("--https-port", help="The router'
 Host = Annotated[str | None, typer.Option("--host", help="Address the router listens on (SKYPANEL_HOST)")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
-admin = typer.Typer(no_args_is_help=True, help="People who run the platform.")
+admin = typer.Typer(cls=Headed, no_args_is_help=True, help="People who run the platform.")
 
 
 def register(app: typer.Typer) -> None:

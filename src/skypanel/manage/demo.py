@@ -29,7 +29,7 @@ from skypanel.instance import read_instance
 from skypanel.manage.admin import create_admin
 from skypanel.manage.demo_repository import NAME, ensure_repository, sample_directory
 from skypanel.manage.preflight import CannotStart, check_data_dir, check_ports, holder_of
-from skypanel.manage.up import child_environment, down, router_processes
+from skypanel.manage.up import TRUSTED, child_environment, down, router_processes
 from skypanel.settings import Settings
 
 EMAIL = "admin@example.com"
@@ -67,6 +67,8 @@ def demo(settings: Settings) -> int:
         )
     if not router_processes(settings.data_dir):
         check_ports(settings.host, http_port=settings.http_port, https_port=settings.https_port)
+    if settings.runtime == "process":
+        print(TRUSTED, flush=True)
     with _interruptible():
         platform = _start(settings)
         try:

@@ -26,6 +26,10 @@ from skypanel.manage.supervisor import programs, render
 from skypanel.settings import Settings
 
 PROGRAMS = ("server", "worker", "router")
+TRUSTED = (
+    "TRUSTED MODE: applications run as plain processes, not isolated from each other; one organization only.\n"
+    "Real containers need Linux, root, runc, conmon and nftables: `skypanel doctor` says what is missing."
+)
 
 
 def up(settings: Settings) -> NoReturn:
@@ -81,11 +85,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
 def banner(settings: Settings) -> str:
     url = f"http://{settings.dashboard_host}:{settings.http_port}"
-    trusted = (
-        "TRUSTED MODE: applications run as plain processes, not isolated from each other; one organization only.\n"
-        "Real containers need Linux, root, runc, conmon and nftables: `skypanel doctor` says what is missing.\n"
-    )
-    return (trusted if settings.runtime == "process" else "") + (
+    return (f"{TRUSTED}\n" if settings.runtime == "process" else "") + (
         f"SkyPanel starts: {url}  (data and logs in {settings.data_dir}).\n"
         "Ctrl-C stops the platform; applications keep running and are taken up again by the next `skypanel up`."
     )
