@@ -15,7 +15,9 @@ apps = typer.Typer(cls=Headed, invoke_without_command=True, help="List, create, 
 
 Plan = Annotated[str | None, typer.Option(help="Plan, as `skypanel plans` lists them")]
 Branch = Annotated[str | None, typer.Option(help="Branch to deploy; default: the repository's own")]
-Buildpack = Annotated[list[str] | None, typer.Option(help="auto, a short name or a Git URL; several in order")]
+Buildpack = Annotated[
+    list[str] | None, typer.Option(metavar="NAME|URL", help="auto, a short name or a Git URL; several in order")
+]
 HealthPath = Annotated[
     str | None, typer.Option(help="HTTP path that answers 2xx or 3xx when healthy; `tcp` for a TCP check")
 ]
@@ -66,6 +68,7 @@ def create(
 ) -> None:
     """Create an application. Deploy it with `skypanel deploy`."""
     from skypanel.cli.output import print_json
+    from skypanel.kit.slug import slugify
 
     body = {
         "name": name, "git_url": git, "branch": branch, "plan": plan, "replicas": replicas,
@@ -75,6 +78,8 @@ def create(
     if json:
         print_json(app)
         return
+    if app["slug"] != slugify(name):
+        print(f"'{slugify(name) or name}' is taken or not allowed as a short name: commands call it {app['slug']}.")
     print(f"Created {app['slug']}. Deploy it: skypanel deploy {app['slug']} --follow")
     print(f"It will answer at {app['url']}")
 

@@ -154,8 +154,10 @@ class Api:
             for field in problem.get("errors") or []:
                 if str(field.get("message")) not in detail:
                     detail += f"\n  {field.get('field')}: {field.get('message')}"
-        if response.status_code == 401:
-            detail += "\nSign in with: skypanel login"
+        if response.status_code == 401 and not response.request.url.path.endswith("/auth/login"):
+            if "Authorization" not in response.request.headers:
+                detail = f"You are not signed in at {self.url}."
+            detail += f"\nSign in with: skypanel login --url {self.url}"
         return CliError(detail, exit_code=exit_code, problem=problem)
 
 

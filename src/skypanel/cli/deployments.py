@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -115,7 +116,15 @@ def _report(app: str, deployment: dict[str, Any], *, follow: bool, json: bool) -
 
     version = deployment["version"]
     if follow:
-        deployment = follow_deployment(api(), app, version, quiet=json)
+        try:
+            deployment = follow_deployment(api(), app, version, quiet=json)
+        except KeyboardInterrupt:
+            print(
+                f"\nv{version} goes on without you. Watch it: skypanel deployments {app} {version}"
+                f"   Cancel it: skypanel cancel {app} {version}",
+                file=sys.stderr,
+            )
+            raise
     if json:
         print_json(deployment)
     if not follow:

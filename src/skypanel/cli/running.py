@@ -62,17 +62,22 @@ def run(
     text = command[0] if len(command) == 1 else shlex.join(command)
     made = client.post(path("paas", "apps", app, "run"), {"command": text})["run"]
     where = path("paas", "apps", app, "runs", made["id"])
-    if not json:
-        for event in client.events(f"{where}/logs/stream"):
-            if event.name == "log":
-                sys.stdout.write(str(data_of(event).get("message", "")).rstrip("\n") + "\n")
-                sys.stdout.flush()
-            elif event.name == "end":
-                break
-    result = client.get(where)["run"]
-    while result["status"] in ("queued", "running"):
-        time.sleep(0.3)
+    try:
+        if not json:
+            for event in client.events(f"{where}/logs/stream"):
+                if event.name == "log":
+                    sys.stdout.write(str(data_of(event).get("message", "")).rstrip("\n") + "\n")
+                    sys.stdout.flush()
+                elif event.name == "end":
+                    break
         result = client.get(where)["run"]
+        while result["status"] in ("queued", "running"):
+            time.sleep(0.3)
+            result = client.get(where)["run"]
+    except KeyboardInterrupt:  # as if it ran here
+        client.post(f"{where}/cancel")
+        print("\nThe command is being ended.", file=sys.stderr)
+        raise
     if json:
         print_json(result)
     if result["exit_code"] is None:

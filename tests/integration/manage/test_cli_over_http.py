@@ -209,3 +209,44 @@ def test_help_loads_neither_http_nor_the_database(cli: Cli) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def interrupted(*_: object, **__: object) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_following_says_that_the_deployment_goes_on(
+    cli: Cli, stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.on("POST", "/api/paas/apps/shop/deploy", {"deployment": deployment("queued"), "job_id": "1"})
+    monkeypatch.setattr("skypanel.cli.follow.follow_deployment", interrupted)
+    done = cli("deploy", "shop", "--follow")
+    assert done.code == 130
+    assert "v2 goes on" in done.err
+    assert "skypanel cancel shop 2" in done.err
+
+
+def test_ctrl_c_ends_the_one_off_command_too(cli: Cli, stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub.on("POST", "/api/paas/apps/shop/run", {"run": {"id": "r1"}})
+    stub.on("POST", "/api/paas/apps/shop/runs/r1/cancel", {}, status=202)
+    monkeypatch.setattr("skypanel.cli.client.Api.events", interrupted)
+    assert cli("run", "shop", "--", "sleep", "9").code == 130
+    assert stub.seen[-1].path == "/api/paas/apps/shop/runs/r1/cancel"
+
+
+def test_a_slug_that_is_not_the_name_is_explained(cli: Cli, stub: Any) -> None:
+    stub.on("POST", "/api/paas/apps", {"app": APP | {"slug": "api-x1"}}, {"app": APP}, status=201)
+    assert "'api' is taken or not allowed" in cli("apps", "create", "Api", "--git", "https://git.example.com/a.git").out
+    assert "taken" not in cli("apps", "create", "Shop", "--git", "https://git.example.com/a.git").out
+
+
+def test_without_a_session_the_command_that_signs_in_is_named(
+    cli: Cli, stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.problem("GET", "/api/paas/apps", 401, "unauthenticated", "This needs a token.")
+    monkeypatch.delenv("SKYPANEL_TOKEN")
+    done = cli("apps")
+    assert done.err.splitlines() == [
+        f"You are not signed in at {stub.url}.",
+        f"Sign in with: skypanel login --url {stub.url}",
+    ]
