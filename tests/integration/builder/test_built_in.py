@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from skypanel.drivers.builder.port import BuildFailed
+from skypanel.drivers.builder.sandbox import MachineToolchains
 
 if TYPE_CHECKING:
     from conftest import Site
@@ -70,6 +71,7 @@ def test_build_scripts_run_with_development_dependencies_that_are_gone_afterward
         ({"requirements.txt": "no-such-package-here-4711\n", "Procfile": "web: x"}, "No package named no-such-package-here-4711"),
         ({"requirements.txt": "flask==99.9\n", "Procfile": "web: x"}, "There is no version of flask that fits ==99.9"),
         ({"package.json": '{"dependencies": {"no-such-package-here-4711": "1"}}'}, "No package named no-such-package-here-4711"),
+        ({"requirements.txt": "django\n", "manage.py": "import os; os.environ['NOBODY_SET_ME']"}, "failed (KeyError: 'NOBODY_SET_ME')"),
         ({"package.json": '{"scripts": {"build": "echo boom; exit 3"}}'}, "script 'build' of package.json exited with 3: boom"),
     ],
 )  # fmt: skip
@@ -78,6 +80,23 @@ def test_a_failed_install_says_what_to_do_in_one_sentence(site: Site, files: dic
         site.build(files)
 
     assert words in str(failed.value)
+
+
+def test_a_start_script_that_needs_a_removed_program_is_warned_of(site: Site) -> None:
+    scripts, mkdirp = {"build": "true", "start": "mkdirp x"}, {"mkdirp": "3.0.1"}
+
+    site.build({"package.json": json.dumps({"scripts": scripts, "devDependencies": mkdirp})})
+    assert any("WARNING: the start script runs mkdirp" in line for line in site.lines)
+
+    site.lines.clear()
+    site.build({"package.json": json.dumps({"scripts": scripts, "dependencies": mkdirp})})
+    assert not any("WARNING: the start script" in line for line in site.lines)
+
+
+def test_the_oldest_node_is_unpacked_from_the_archive_that_its_package_holds(tmp_path: Path) -> None:
+    node = MachineToolchains(tmp_path / "toolchains").node("4.0.0")
+
+    assert node.version == (4, 0, 0)
 
 
 def test_python_hooks_run_as_on_heroku(site: Site) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from skypanel.drivers.builder.sandbox.failures import last_line, looks_like_a_broken_cache, summarize
+from skypanel.drivers.builder.sandbox.failures import last_line, looks_like_a_broken_cache, raised, summarize
 
 UV_UNKNOWN = """\
   × No solution found when resolving dependencies:
@@ -87,3 +87,16 @@ def test_of_a_buildpacks_closing_block_the_first_line_is_the_reason() -> None:
     assert last_line(lines) == "Unable to install."
     assert last_line(["-----> Step", "it broke", ""]) == "it broke"
     assert last_line([]) == "no output"
+
+
+def test_the_exception_a_traceback_ends_with_is_found_among_what_follows() -> None:
+    lines = [
+        "Traceback (most recent call last):",
+        '  File "settings.py", line 84',
+        "KeyError: 'DATABASE'",
+        " !     failed",
+    ]
+
+    assert raised(lines) == "KeyError: 'DATABASE'"
+    assert raised(["django.core.exceptions.ImproperlyConfigured: no STATIC_ROOT"]) is not None
+    assert raised(["0 static files copied"]) is None

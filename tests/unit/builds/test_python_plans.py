@@ -36,7 +36,8 @@ def of(files: dict[str, str], env: dict[str, str] | None = None) -> Plan:
         ({"runtime.txt": "python-3.6.1"}, (3, 10, 13)),
         ({"pyproject.toml": '[project]\nrequires-python = ">=3.12,<3.13"'}, (3, 12, 1)),
         ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.10"'}, (3, 11, 2)),
-        ({"pyproject.toml": '[project]\nrequires-python = "~=3.12"'}, (3, 13, 0)),
+        ({"pyproject.toml": '[project]\nrequires-python = "~=3.12"'}, (3, 12, 1)),
+        ({"pyproject.toml": '[project]\nrequires-python = ">=3.12"'}, (3, 12, 1)),
         ({"Pipfile": '[requires]\npython_version = "3.10"'}, (3, 10, 13)),
     ],
 )
@@ -138,6 +139,27 @@ def test_a_flask_app_without_procfile_is_served_by_gunicorn_where_it_is_installe
     without = of({"requirements.txt": "flask", "app.py": app})
     assert without.processes == {}
     assert "Procfile" in without.hint
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"requirements.txt": "fastapi\nuvicorn==0.34", "main.py": "app = FastAPI()\n"}, "main:app"),
+        ({"requirements.txt": "fastapi[standard]>=0.115", "app/main.py": "api: X = fastapi.FastAPI("}, "app.main:api"),
+        ({"requirements.txt": "fastapi[all]", "api.py": "app = FastAPI()\n"}, "api:app"),
+        ({"pyproject.toml": "", "uv.lock": '[[package]]\nname = "uvicorn"\n', "main.py": "app=FastAPI()"}, "main:app"),
+        ({"requirements.txt": "starlette\nuvicorn", "app.py": "site = Starlette(routes=[])\n"}, "app:site"),
+    ],
+)  # fmt: skip
+def test_a_fastapi_app_without_procfile_is_served_by_uvicorn(files: dict[str, str], expected: str) -> None:
+    assert of(files).processes == {"web": f"uvicorn --host 0.0.0.0 --port $PORT {expected}"}
+
+
+def test_a_fastapi_app_without_a_server_is_told_which_one_to_add() -> None:
+    found = of({"requirements.txt": "fastapi", "main.py": "app = FastAPI()\n"})
+
+    assert found.processes == {}
+    assert found.hint.startswith("Add uvicorn to the requirements") and "main:app" in found.hint
 
 
 def test_pipfile_locks_become_pinned_requirements() -> None:

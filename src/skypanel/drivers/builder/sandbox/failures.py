@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Configured)(?:: |$)")
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
 
@@ -85,6 +86,12 @@ def last_line(lines: Sequence[str]) -> str:
     if said:
         return said[0][:300]
     return next((line for line in reversed(plain) if line and not line.startswith("----->")), "no output")[:300]
+
+
+def raised(lines: Sequence[str]) -> str | None:
+    """The last exception that a Python traceback in the output ends with."""
+    plain = (_ANSI.sub("", line).rstrip() for line in reversed(lines))
+    return next((line[:200] for line in plain if _EXCEPTION.match(line)), None)
 
 
 def looks_like_a_broken_cache(lines: Sequence[str]) -> bool:

@@ -52,7 +52,11 @@ def choose_python(available: Sequence[Interpreter], wanted: Wanted | None) -> tu
     if wanted is None:
         return usable[0], []
     if wanted.version is None:
-        fitting = [i for i in usable if wanted.allows(i.version)]
+        # The machine's own where it fits, else the oldest minor: locked packages have wheels for it, and it is what
+        # the author had when writing the range.
+        fitting = sorted(
+            (i for i in usable if wanted.allows(i.version)), key=lambda i: (i.prefix is not None, i.version[:2])
+        )
         if not fitting:
             have = ", ".join(sorted({".".join(map(str, i.version[:2])) for i in usable}))
             raise BuildFailed(

@@ -273,9 +273,11 @@ class Job:
                 "build_script_failed", f"The script {failed[1]!r} of package.json exited with {code}: {why}"
             )
         if failed[:1] == ["collectstatic"]:
+            cause = failures.raised(lines)
             return BuildFailed(
                 "build_script_failed",
-                "collectstatic failed: correct the settings named in the log, or set DISABLE_COLLECTSTATIC=1.",
+                f"collectstatic failed{f' ({cause})' if cause else ''}: correct the settings named in the log, set the "
+                "variables they need, or set DISABLE_COLLECTSTATIC=1.",
             )
         known = failures.summarize(lines)
         return BuildFailed("dependency_failed", known or f"The build exited with {code}: {failures.last_line(lines)}")

@@ -64,6 +64,8 @@ def plan(tree: SourceTree, *, env: Mapping[str, str], toolchains: Toolchains) ->
     else:
         script = begin + title + f"NODE_ENV=production {commands.install_production}\n"
     build = "" if not builds else begin + _builds(builds, commands, prune=not full)
+    if builds and not full and "Procfile" not in tree:
+        build += _pruned_start(scripts)
     key = None
     if not builds and _apart(tree, package, scripts):
         inputs = [path for path in ("package.json", manager.lock, *CONFIG) if path is not None and path in tree]
@@ -275,6 +277,19 @@ def _apart(tree: SourceTree, package: Mapping[str, Any], scripts: Mapping[str, s
     ]
     return not any(
         version.startswith(("file:", "link:", ".", "/", "~/", "portal:", "patch:", "workspace:")) for version in wanted
+    )
+
+
+def _pruned_start(scripts: Mapping[str, str]) -> str:
+    """A word in the build's log where the start script's program was only a development dependency (NestJS's is)."""
+    program = scripts.get("start", "").split(" ")[0]
+    if not re.fullmatch(r"[\w.-]+", program):
+        return ""
+    other = "npm run start:prod" if "start:prod" in scripts else "node dist/main"
+    return (
+        f"command -v {program} > /dev/null || echo ' !     WARNING: the start script runs {program}, which is a "
+        "development dependency and was removed after the build. Add a Procfile with a line such as "
+        f"`web: {other}`, or set NPM_CONFIG_PRODUCTION=false to keep it.'\n"
     )
 
 

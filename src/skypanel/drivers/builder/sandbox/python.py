@@ -225,4 +225,27 @@ def default_processes(tree: SourceTree) -> tuple[dict[str, str], str]:
         if name and gunicorn:
             module = path.removesuffix(".py")
             return {"web": f"gunicorn --bind 0.0.0.0:$PORT {module}:{name[1] or name[2]}"}, ""
+    asgi = _asgi(tree)
+    if asgi is not None:
+        command = f"uvicorn --host 0.0.0.0 --port $PORT {asgi}"
+        if _has_uvicorn(tree):
+            return {"web": command}, ""
+        return {}, f"Add uvicorn to the requirements, and a Procfile with the line `web: {command}`."
     return {}, "Add a Procfile with a line such as `web: gunicorn app:app` (and gunicorn to the requirements)."
+
+
+def _asgi(tree: SourceTree) -> str | None:
+    """`module:name` of a FastAPI or Starlette application, in the places where `fastapi run` looks for one."""
+    for path in (f"{directory}{name}.py" for directory in ("", "app/") for name in ("main", "app", "api")):
+        name = re.search(
+            r"^(\w+)(?:\s*:[^=]+)?\s*=\s*(?:\w+\.)?(?:FastAPI|Starlette)\(", tree.text(path) or "", re.MULTILINE
+        )
+        if name:
+            return f"{path.removesuffix('.py').replace('/', '.')}:{name[1]}"
+    return None
+
+
+def _has_uvicorn(tree: SourceTree) -> bool:
+    """Named itself, brought by an extra of FastAPI, or locked."""
+    locked = any(re.search(r'(?m)^name = "uvicorn"$', tree.text(lock) or "") for lock in ("uv.lock", "poetry.lock"))
+    return locked or any(_mentions(tree, name) for name in ("uvicorn", "fastapi[all]", "fastapi[standard]"))

@@ -171,6 +171,7 @@ class MachineToolchains:
             )
             module = draft / "lib" / "node_modules" / package.rpartition("@")[0]
             if package.startswith("node-linux-"):
+                _unwrap(module)
                 for child in ("include", "share", "bin"):
                     if (module / child).is_dir() and not (draft / child).is_dir():
                         (draft / child).symlink_to((module / child).relative_to(draft))
@@ -196,6 +197,13 @@ class MachineToolchains:
             environment["PATH"] = f"{ours}:{environment.get('PATH', '')}"
             machine = str(ours / "npm")
         return shell.run([machine, *arguments], env=environment, timeout_s=timeout_s)
+
+
+def _unwrap(module: Path) -> None:
+    """The oldest versions (4.0) hold an archive that a script of theirs would unpack."""
+    archive = next(module.glob("node-v*.tar.gz"), None)
+    if archive is not None and not (module / "bin").is_dir():
+        shell.run(["tar", "-xzf", archive, "-C", module, "--strip-components=1", "--no-same-owner"], timeout_s=120)
 
 
 def _triple(node: Interpreter) -> semver.Version:
