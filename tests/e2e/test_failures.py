@@ -63,6 +63,22 @@ def test_a_first_version_that_never_served_leaves_the_app_failed(
     assert ada.get(name).status_code == 503
 
 
+def test_a_process_type_that_ends_is_scaled_to_zero_before_the_first_version_runs(
+    ada: Client, repositories: GitHttpServer, unique: Callable[[str], str]
+) -> None:
+    name = unique("oneshot")
+    repositories.make(name, {**server(), "Procfile": "web: python server.py\nimport: true\n"})
+    ada.create(name, repositories.url(name))
+    found = ada.settled(name, ada.deploy(name))
+    assert (found["status"], found["reason_code"]) == ("failed", "crashed_at_start")
+    assert f"skypanel scale {name} 0 --process import" in found["reason"]
+
+    job = ada.call("POST", f"/paas/apps/{name}/scale", {"replicas": 0, "process_type": "import"})["job_id"]
+    assert ada.job(job)["state"] == "done"
+    ada.deployed(name)
+    assert [replica["name"] for replica in ada.replicas(name)] == ["web.1"]
+
+
 def test_the_last_lines_of_a_crashed_version_are_in_its_log(
     ada: Client, good: str, repositories: GitHttpServer
 ) -> None:

@@ -45,6 +45,20 @@ def _release(session: Session, app: App) -> Slug:
     return session.get_one(Slug, deployment.slug_id)
 
 
+def _declared(session: Session, app: App) -> dict[str, str]:
+    """Process types of the current release and of the newest build: one that failed because a type of it is no
+    service can be scaled to 0 before the next try."""
+    newest = session.scalars(
+        sa.select(Slug)
+        .join(Deployment, Deployment.slug_id == Slug.id)
+        .where(Deployment.app_id == app.id)
+        .order_by(Deployment.version.desc())
+        .limit(1)
+    ).first()
+    current = _release(session, app).process_types if app.current_deployment_id or newest is None else {}
+    return {**current, **(newest.process_types if newest else {})}
+
+
 def request_scale(
     session: Session, *, app: App, replicas: int, by: Actor, now: datetime, process_type: str = "web"
 ) -> str:
@@ -57,7 +71,7 @@ def request_scale(
             code="replicas_above_plan",
             errors=[FieldError("replicas", f"0 to {app.max_replicas}")],
         )
-    types = _release(session, app).process_types
+    types = _declared(session, app)
     if process_type not in types or process_type in NOT_STARTED:
         known = ", ".join(sorted(name for name in types if name not in NOT_STARTED))
         raise Invalid(

@@ -65,6 +65,16 @@ def why_dead(container: Container | None, app: App) -> str:
     return f"it exited with code {container.exit_code}"
 
 
+def why_crashed(container: Container | None, app: App, replica: Replica) -> str:
+    name = f"{replica.process_type}.{replica.position}"
+    if replica.process_type != "web" and container is not None and container.exit_code == 0:
+        return (
+            f"{name} ended by itself (exit code 0), and replicas have to keep running; if it is meant to end, scale it "
+            f"to 0 (`skypanel scale {app.slug} 0 --process {replica.process_type}`) and deploy again."
+        )
+    return f"{name} crashed while starting: {why_dead(container, app)}; its last lines are in the deployment's log."
+
+
 def why_not_started(
     app: App, replica: Replica, verdict: Verdict, listening: tuple[str, ...], deadline_s: float
 ) -> tuple[str, str]:

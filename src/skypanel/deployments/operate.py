@@ -38,7 +38,7 @@ def scale(ctx: JobContext, platform: Platform, *, app_id: str, process_type: str
     do not become healthy the old number is kept."""
     with platform.database.reading() as session:
         app = session.get_one(App, app_id)
-    if app.deleted_at is not None or app.wanted != Wanted.RUNNING:
+    if app.deleted_at is not None or app.wanted != Wanted.RUNNING or app.current_deployment_id is None:
         return
     try:
         roll(ctx, platform, app)

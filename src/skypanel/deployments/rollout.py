@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from skypanel.db import Session
 from skypanel.deployments.errors import DeployFailed
-from skypanel.deployments.health import Verdict, ask, is_alive, running, why_dead, why_not_started
+from skypanel.deployments.health import Verdict, ask, is_alive, running, why_crashed, why_not_started
 from skypanel.deployments.models import Replica, ReplicaState
 from skypanel.deployments.plan import Desired, RolloutPlan, Slot, formation_of, plan
 from skypanel.deployments.platform import DeploymentLog, Platform
@@ -126,13 +126,8 @@ def _look(platform: Platform, release: Release, replica: Replica, began: float) 
         verdict = Verdict(time.monotonic() - began >= WORKER_SETTLES_S, "it has just started")
     container = platform.runtime.get(replica.id)
     if not running(container):
-        name = f"{replica.process_type}.{replica.position}"
-        raise DeployFailed(
-            "crashed_at_start",
-            f"{name} crashed while starting: {why_dead(container, release.app)}; "
-            "its last lines are in the deployment's log.",
-            evidence(platform, replica),
-        )
+        reason = why_crashed(container, release.app, replica)
+        raise DeployFailed("crashed_at_start", reason, evidence(platform, replica))
     return verdict
 
 

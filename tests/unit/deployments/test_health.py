@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skypanel.apps.models import App
-from skypanel.deployments.health import Verdict, is_alive, why_dead, why_not_started
+from skypanel.deployments.health import Verdict, is_alive, why_crashed, why_dead, why_not_started
 from skypanel.deployments.models import Replica
 from skypanel.drivers.runtime.port import Container, ContainerKind, ContainerStatus
 
@@ -46,6 +46,14 @@ def ended(code: int | None, *, oom: bool = False) -> Container:
 )
 def test_the_end_of_a_replica_is_told_in_words(container: Container | None, words: str) -> None:
     assert why_dead(container, APP) == words
+
+
+def test_a_process_type_that_is_meant_to_end_is_no_crash_and_the_way_out_is_named() -> None:
+    job = Replica(process_type="import", position=1)
+
+    assert "`skypanel scale shop 0 --process import`" in why_crashed(ended(0), APP, job)
+    assert why_crashed(ended(1), APP, job).startswith("import.1 crashed while starting: it exited with code 1")
+    assert why_crashed(ended(0), APP, WEB).startswith("web.1 crashed while starting")
 
 
 @pytest.mark.parametrize(
