@@ -31,6 +31,9 @@ UNKNOWN = PageText(
     "No application answers at {host}.",
     "Check the address for a typing error. If this is your application, look up its address in the dashboard.",
 )
+NO_PAGE = PageText(
+    404, "There is no such page", "{host} has nothing at this address.", "Its first page leads to everything else."
+)
 PAGES = {
     "stopped": PageText(
         503, "This application is stopped", "{host} was stopped by its owner.",
@@ -74,13 +77,7 @@ def render(page: PageText, *, host: str) -> str:
     )
 
 
-async def pages_app(scope: Scope, receive: Receive, send: Send) -> None:
-    """An ASGI application to mount at `/_pages`."""
-    if scope["type"] != "http":  # a WebSocket to a stopped app: refused before it is accepted
-        await receive()
-        await send({"type": "websocket.close", "code": 1013})
-        return
-    page = _chosen(scope["path"].removeprefix(scope.get("root_path", "")))
+def answer(page: PageText, *, host: str) -> Response:
     headers = {
         "Cache-Control": "no-store",
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -88,9 +85,18 @@ async def pages_app(scope: Scope, receive: Receive, send: Send) -> None:
     }
     if page.retry_after_s is not None:
         headers["Retry-After"] = str(page.retry_after_s)
-    host = Headers(scope=scope).get("host", "this address")[:253]
-    content = render(page, host=host)
-    response = Response(content, status_code=page.status, media_type="text/html", headers=headers)
+    content = render(page, host=host[:253])
+    return Response(content, status_code=page.status, media_type="text/html", headers=headers)
+
+
+async def pages_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """An ASGI application to mount at `/_pages`."""
+    if scope["type"] != "http":  # a WebSocket to a stopped app: refused before it is accepted
+        await receive()
+        await send({"type": "websocket.close", "code": 1013})
+        return
+    page = _chosen(scope["path"].removeprefix(scope.get("root_path", "")))
+    response = answer(page, host=Headers(scope=scope).get("host", "this address"))
     await response(scope, receive, send)
 
 

@@ -27,6 +27,7 @@ from skypanel.errors import (
     Unauthenticated,
     Unavailable,
 )
+from skypanel.http import pages
 
 MEDIA_TYPE = "application/problem+json"
 _KINDS: tuple[type[SkyPanelError], ...] = (
@@ -144,6 +145,8 @@ def _field(location: Sequence[int | str]) -> str:
 
 async def _of_the_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and _is_a_person(request):
+        return pages.answer(pages.NO_PAGE, host=request.headers.get("host", "this address"))
     codes = {404: "route_not_found", 405: "method_not_allowed", 413: "body_too_large"}
     details = {
         404: f"There is no route {request.url.path}.",
@@ -153,6 +156,11 @@ async def _of_the_framework(request: Request, error: Exception) -> Response:
     status = error.status_code
     detail = details.get(status, str(error.detail))
     return problem(status, code=codes.get(status, "bad_request"), detail=detail, headers=error.headers)
+
+
+def _is_a_person(request: Request) -> bool:
+    """A browser that was given a wrong address; programs ask for JSON, or for anything, or below /api."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api")
 
 
 async def _database_away(request: Request, error: Exception) -> Response:

@@ -34,6 +34,15 @@ def test_an_unknown_route_is_a_problem(api):
     assert set(content) == {"type", "title", "status", "detail", "code"}
 
 
+def test_a_browser_with_a_wrong_address_gets_a_page_and_a_program_json(api):
+    page = api.client.get("/nowhere", headers={"Accept": "text/html,application/xhtml+xml"})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no such page" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert api.client.get("/nowhere").headers["content-type"] == PROBLEM
+    assert api.client.get("/api/nowhere", headers={"Accept": "text/html"}).headers["content-type"] == PROBLEM
+
+
 def test_a_method_that_is_not_served_is_a_problem(api):
     answer = api.client.put("/api/auth/login")
     assert (answer.status_code, answer.json()["code"], answer.headers["allow"]) == (405, "method_not_allowed", "POST")

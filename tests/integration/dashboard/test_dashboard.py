@@ -42,6 +42,13 @@ def test_signing_in_shows_the_applications_with_what_matters(world: Any, browser
     assert "My Shop" in someone.go("/")
 
 
+def test_on_a_phone_each_value_of_the_list_carries_its_name(world: Any, browser: Callable[[], Browser]) -> None:
+    world.release(world.app("My Shop"))
+    text = browser().sign_in(OWNER)
+    for name in ("Replicas", "Plan", "USD per hour"):
+        assert f'data-label="{name}"' in text
+
+
 def test_an_empty_organization_is_taught_the_first_command(browser: Callable[[], Browser]) -> None:
     assert "skypanel apps create" in browser().sign_in(OWNER)
 
