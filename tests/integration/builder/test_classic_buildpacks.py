@@ -130,6 +130,26 @@ def test_buildpacks_files_and_built_in_ones_mix(site: Site) -> None:
     assert mixed.buildpack == "git.example.org/first + Procfile"
 
 
+def test_a_built_in_buildpack_is_planned_on_what_those_before_it_left(site: Site) -> None:
+    mover = site.buildpack(
+        "mover",
+        {
+            "bin/detect": program("echo Mover"),
+            "bin/compile": program('mv "$1"/api/* "$1"; echo "export GREETING=hi" > "$(dirname "$0")/../export"'),
+        },
+    )
+    files = {
+        "api/requirements.txt": "six==1.17.0\n", "api/Procfile": "web: python -m six\n",
+        "api/bin/pre_compile": "echo hook says $GREETING", "front/x": "",
+    }  # fmt: skip
+
+    slug = site.build(files, buildpacks=[mover, "builtin:python"])
+
+    assert "hook says hi" in site.lines
+    assert slug.process_types == {"web": "python -m six"}
+    assert site.run(slug, "python -c 'import six; print(six.__version__)'") == "1.17.0\n"
+
+
 @pytest.mark.parametrize(
     ("files", "code", "words"),
     [

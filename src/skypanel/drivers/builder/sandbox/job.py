@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from skypanel.drivers.builder.sandbox.plans import Plan
 from skypanel.drivers.builder.sandbox.release import Release, parse_release, read_procfile
 from skypanel.drivers.builder.sandbox.run import BuildLog, Containers, Run, certificates, execute
 from skypanel.drivers.builder.sandbox.toolchains import npm_settings
-from skypanel.drivers.builder.sandbox.tree import SourceTree
+from skypanel.drivers.builder.sandbox.tree import SourceTree, entries_of
 from skypanel.drivers.builder.sandbox.workspace import Workspace
 from skypanel.drivers.runtime.port import Bind
 from skypanel.drivers.source.port import Source, TreeEntry
@@ -59,7 +60,7 @@ class Job:
         for reason in decision.reasons:
             self.log.line(f"-----> {reason}")
         self._check_cancelled()
-        plans = [None if unit.url else self._plan(unit) for unit in decision.units]
+        plans = self._plans_at_first(decision)
         first = plans[0] if len(plans) == 1 else None
         layers: list[str] = []
         if first is not None and first.layer_key is not None:
@@ -111,6 +112,11 @@ class Job:
             self.log.line(f"       {note}")
         return plan
 
+    def _plans_at_first(self, decision: Decision) -> list[Plan | None]:
+        """Of the built-in buildpacks that no other comes before: what others leave is seen only when they have run."""
+        units = list(itertools.takewhile(lambda unit: unit.url is None, decision.units))
+        return [self._plan(unit) for unit in units] + [None] * (len(decision.units) - len(units))
+
     def _dependencies(self, plan: Plan) -> str:
         assert plan.layer_key is not None
         layer = f"{self.request.app_id}/{plan.layer_key}"
@@ -146,15 +152,24 @@ class Job:
         entering = f"export PATH={python.VENV}/bin:$PATH VIRTUAL_ENV={python.VENV}\n"
         self._run(scripts.builtin(entering + plan.build), app=self.work.app, plans=[plan], also=binds)
 
-    def _together(self, decision: Decision, plans: Sequence[Plan | None]) -> tuple[list[Release], str]:
-        """All buildpacks in one container, one after the other, on the source itself."""
+    def _together(self, decision: Decision, plans: list[Plan | None]) -> tuple[list[Release], str]:
+        """All buildpacks on the source itself, one after the other: in one container, and a further one for each
+        built-in buildpack that is planned on what others left. Fills `plans`."""
         parts: list[str] = []
+        again = ""  # what a further container takes over of those before it
         self._prepare()
         single = len(plans) == 1
-        for index, (unit, plan) in enumerate(zip(decision.units, plans, strict=True)):
-            if plan is None:
+        for index, unit in enumerate(decision.units):
+            if unit.url is not None:
                 parts.append(self._fetch_buildpack(index, unit))
+                again += scripts.take_over(f"$BUILDPACKS_DIR/{index}/export")
                 continue
+            plan = plans[index]
+            if plan is None:
+                self._run_parts(parts, plans)
+                parts = [again]
+                self.tree = SourceTree(entries_of(self.work.app), self._read)
+                plan = plans[index] = self._plan(unit)
             for path, content in plan.files.items():
                 self.work.write(self.work.app, path, content)
             body = plan.install + plan.build
@@ -162,8 +177,8 @@ class Job:
                 parts.append(f"{scripts.LOAD_ENV}load_env\n{body}\n{scripts.profile(1, plan.profile)}")
             elif body:
                 parts.append(scripts.builtin_among(index, body, plan.profile))
-        if parts:
-            self._run(scripts.HEADER + "".join(parts), app=self.work.app, plans=[p for p in plans if p is not None])
+                again += scripts.take_over(f"$OUT_DIR/export-{index}")
+        self._run_parts(parts, plans)
         releases, names = [], []
         for index, (unit, plan) in enumerate(zip(decision.units, plans, strict=True)):
             if plan is not None:
@@ -175,6 +190,10 @@ class Job:
             releases.append(parse_release(printed.decode("utf-8", errors="replace"), buildpack=shown))
             names.append(shown)
         return releases, " + ".join(names)
+
+    def _run_parts(self, parts: Sequence[str], plans: Sequence[Plan | None]) -> None:
+        if any(parts):
+            self._run(scripts.HEADER + "".join(parts), app=self.work.app, plans=[p for p in plans if p is not None])
 
     def _fetch_buildpack(self, index: int, unit: Unit) -> str:
         assert unit.url is not None

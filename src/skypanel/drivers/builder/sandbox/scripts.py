@@ -90,5 +90,9 @@ if [ -f {directory}/bin/release ]; then
     echo "classic release {index}" > $OUT_DIR/failed; exit 1
   }}
 fi
-if [ -f {directory}/export ]; then set +e; . {directory}/export; set -e; cd $HOME; fi
-"""
+{take_over(f"{directory}/export")}"""
+
+
+def take_over(path: str) -> str:
+    """What a buildpack before this one exports."""
+    return f"if [ -f {path} ]; then set +e; . {path}; set -e; cd $HOME; fi\n"

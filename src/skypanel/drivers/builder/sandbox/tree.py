@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import tomllib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from skypanel.drivers.builder.port import BuildFailed
 from skypanel.drivers.source.port import TreeEntry
 
 MAX_READ = 20_000_000
+
+
+def entries_of(directory: Path) -> list[TreeEntry]:
+    """What lies in a directory that builds have written to, without following links. Contents are not hashed."""
+    entries = []
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            path = Path(parent, name)
+            status = path.lstat()
+            kind = "100755" if status.st_mode & stat.S_IXUSR else "100644"
+            mode = kind if stat.S_ISREG(status.st_mode) else "120000"
+            entries.append(TreeEntry(str(path.relative_to(directory)), mode, "", status.st_size))
+    return entries
 
 
 class SourceTree:
