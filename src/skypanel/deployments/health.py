@@ -92,6 +92,11 @@ def why_not_started(
         return "port_unbound", f"{name} did not listen on 0.0.0.0:$PORT (PORT is {port}) within {deadline_s:.0f} s."
     if verdict.reason and verdict.reason.startswith("it answers "):
         status = verdict.reason.split()[2]
+        if status == "400":  # Django's answer to a Host that it was not told of
+            return "health_status", (
+                f"{name} answers 400 at {app.health_path}: allow the application's host name (Django: ALLOWED_HOSTS), "
+                "or set the health check to a path that answers 200, or to type tcp."
+            )
         return "health_status", (
             f"{name} answers {status} at {app.health_path}, which the health check takes as unhealthy; "
             "set the health check to a path that answers 200, or to type tcp."

@@ -148,7 +148,7 @@ def test_a_flask_app_without_procfile_is_served_by_gunicorn_where_it_is_installe
         ({"requirements.txt": "fastapi[standard]>=0.115", "app/main.py": "api: X = fastapi.FastAPI("}, "app.main:api"),
         ({"requirements.txt": "fastapi[all]", "api.py": "app = FastAPI()\n"}, "api:app"),
         ({"pyproject.toml": "", "uv.lock": '[[package]]\nname = "uvicorn"\n', "main.py": "app=FastAPI()"}, "main:app"),
-        ({"requirements.txt": "starlette\nuvicorn", "app.py": "site = Starlette(routes=[])\n"}, "app:site"),
+        ({"requirements.txt": "starlette\nuvicorn", "server.py": "site = Starlette(routes=[])\n"}, "server:site"),
     ],
 )  # fmt: skip
 def test_a_fastapi_app_without_procfile_is_served_by_uvicorn(files: dict[str, str], expected: str) -> None:

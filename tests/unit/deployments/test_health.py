@@ -63,6 +63,7 @@ def test_a_process_type_that_is_meant_to_end_is_no_crash_and_the_way_out_is_name
         (Verdict(False, "x", refused=True), ("127.0.0.1:5000",), "port_loopback", "bind to 0.0.0.0:$PORT"),
         (Verdict(False, "x", refused=True), (), "port_unbound", "did not listen"),
         (Verdict(False, "it answers 404 at /"), (), "health_status", "answers 404 at /"),
+        (Verdict(False, "it answers 400 at /"), (), "health_status", "ALLOWED_HOSTS"),
         (Verdict(False, "no answer within 5 s"), (), "health_timeout", "no answer within 5 s"),
     ],
 )

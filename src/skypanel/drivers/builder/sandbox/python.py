@@ -235,8 +235,8 @@ def default_processes(tree: SourceTree) -> tuple[dict[str, str], str]:
 
 
 def _asgi(tree: SourceTree) -> str | None:
-    """`module:name` of a FastAPI or Starlette application, in the places where `fastapi run` looks for one."""
-    for path in (f"{directory}{name}.py" for directory in ("", "app/") for name in ("main", "app", "api")):
+    """`module:name` of a FastAPI or Starlette application, where `fastapi run` looks for one, and in server.py."""
+    for path in (f"{directory}{name}.py" for directory in ("", "app/") for name in ("main", "app", "api", "server")):
         name = re.search(
             r"^(\w+)(?:\s*:[^=]+)?\s*=\s*(?:\w+\.)?(?:FastAPI|Starlette)\(", tree.text(path) or "", re.MULTILINE
         )
