@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import secrets
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from skypanel.manage.confine import possible
 from skypanel.manage.keys import ensure_keys
 from skypanel.manage.layout import ensure_layout
 from skypanel.manage.migrate import upgrade
-from skypanel.manage.preflight import free_port, port_is_free
+from skypanel.manage.preflight import CannotStart, free_port, port_is_free
 from skypanel.settings import Settings
 
 # Debian keeps 60000-64999 for fixed use on demand; nobody is given one of these by adduser.
@@ -79,12 +80,24 @@ def prepare_database(settings: Settings, instance: Instance) -> None:
 def _own_file(path: Path, instance: Instance) -> None:
     """SQLite makes its journal and shared memory with the owner of the database file, also when root opens it: so the
     file is the unprivileged user's from the beginning."""
-    path.touch(mode=0o600, exist_ok=True)
-    path.chmod(0o600)
-    if instance.uid is not None and instance.gid is not None:
-        for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            if file.exists():
-                os.chown(file, instance.uid, instance.gid)
+    for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        made = os.O_CREAT if file == path else 0
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | made, 0o600)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise CannotStart(f"{file} cannot be opened ({error.strerror}): it must be a file and no link.") from error
+        try:
+            # The directory is that user's: a second name of another's file must not become his.
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+                raise CannotStart(f"{file} is no file of its own: replace it by a copy.")
+            os.fchmod(descriptor, 0o600)
+            if instance.uid is not None and instance.gid is not None:
+                os.fchown(descriptor, instance.uid, instance.gid)
+        finally:
+            os.close(descriptor)
 
 
 def _write_instance(data_dir: Path, instance: Instance) -> None:

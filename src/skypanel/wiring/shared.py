@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from skypanel.apps.vault import Vault
 from skypanel.db import Database
@@ -28,6 +29,11 @@ def instance_of(settings: Settings) -> Instance:
 
 
 def open_database(settings: Settings, instance: Instance) -> Database:
+    """Raises SystemExit when the SQLite file has become a link: its directory is the server's, the worker root."""
+    if os.geteuid() == 0 and settings.effective_database_url.startswith("sqlite:///"):
+        file = Path(settings.effective_database_url.removeprefix("sqlite:///"))
+        if file.is_symlink() and instance.uid is not None:
+            raise SystemExit(f"{file} is a link, which root does not follow: set SKYPANEL_DATABASE_URL to its target.")
     database = Database(settings.effective_database_url)
     if database.dialect == "sqlite":
         install(database, SocketWaker(settings.data_dir / "run" / "wake.sock", uid=instance.uid, gid=instance.gid))

@@ -167,8 +167,10 @@ def _rotate(router_dir: Path, instance: Instance) -> None:
 
 
 def hold(path: Path) -> IO[str]:
-    """An exclusive lock for the life of the process: only one worker of this name and data directory may live."""
-    handle = path.open("w")
+    """An exclusive lock for the life of the process: only one worker of this name and data directory may live.
+    The directory is the server's: a link that it put there must not make root open, let alone empty, another file."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.fdopen(os.open(path, flags, 0o644), "r+")
     fcntl.flock(handle, fcntl.LOCK_EX)
     return handle
 

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH101, PTH116, PTH119, PTH123, PTH207, PTH208
+# ruff: noqa: PTH123
 import http.server
 import json
 import os

@@ -167,14 +167,25 @@ def test_a_directory_that_a_tenant_replaced_by_a_link_is_refused(platform) -> No
 def test_toolchains_below_closed_directories_can_be_used(platform, tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     tool = closed / "tool"
-    tool.mkdir(parents=True)
-    (tool / "run").write_text("#!/bin/sh\necho tool\n")
-    (tool / "run").chmod(0o755)
+    (tool / "bin").mkdir(parents=True)
+    (tool / "bin" / "run").write_text("#!/bin/sh\necho tool\n")
+    (tool / "bin" / "run").chmod(0o755)
     (closed / "private").write_text("secret")
     closed.chmod(0o700)
-    _, output = platform.shell(f"{tool}/run; cat {closed}/private && echo SEEN", toolchains=[tool])
+    _, output = platform.shell(f"{tool}/bin/run; cat {closed}/private && echo SEEN", toolchains=[tool])
     assert output.startswith("tool\n")
     assert "SEEN" not in output
+
+
+@pytest.mark.parametrize("prefix", ["/", "/root", "/home", "{data}", "{data}/keys", "{data}/../data", "/etc/ssl"])
+def test_no_directory_of_the_machine_is_shown_as_a_toolchain(platform, prefix: str) -> None:
+    with pytest.raises(RuntimeFailed, match="no directory of programs"):
+        platform.shell("true", toolchains=[Path(prefix.format(data=platform.data_dir))])
+
+
+def test_no_container_runs_as_a_user_of_the_machine(platform) -> None:
+    with pytest.raises(RuntimeFailed, match="no container runs as the user 0"):
+        platform.shell("true", uid=0)
 
 
 def test_no_secret_is_left_in_the_files_of_the_platform(platform) -> None:

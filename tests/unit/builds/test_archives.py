@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from skypanel.drivers.builder.port import BuildFailed
 from skypanel.drivers.builder.sandbox import slugignore
 from skypanel.drivers.builder.sandbox.layout import Layout, read_beneath, remove_tree
 from skypanel.drivers.builder.sandbox.pack import SKIPPABLE, digest_of, pack_layer, write_archive
@@ -119,6 +120,50 @@ def test_removing_a_tree_never_follows_a_link(tmp_path: Path) -> None:
 
     assert not (tmp_path / "gone").exists()
     assert (tmp_path / "keep" / "file").exists()
+
+
+def deep(directory: Path, levels: int, name: str = "d") -> None:
+    """Deeper than a path can say: made step by step."""
+    current = os.open(directory, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir(name, dir_fd=current)
+        following = os.open(name, os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = following
+    with os.fdopen(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=current), "wb") as file:
+        file.write(bytes(1 << 20))
+    os.close(current)
+
+
+def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    deep(tmp_path / "gone", 3000)
+
+    remove_tree(tmp_path / "gone")
+
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_tree_that_is_too_deep_is_not_packed(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    deep(tmp_path / "app", 1500)
+    try:
+        with pytest.raises(BuildFailed, match="nested more than"):
+            pack_layer(tmp_path / "app", tmp_path / "app.tar.zst")
+    finally:
+        remove_tree(tmp_path / "app")
+
+
+def test_a_file_that_only_claims_to_be_large_is_not_packed_for_hours(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    with (tmp_path / "app" / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+
+    with pytest.raises(BuildFailed, match="larger than 8 MB") as failed:
+        pack_layer(tmp_path / "app", tmp_path / "app.tar.zst", limit_bytes=8 << 20)
+
+    assert failed.value.code == "build_disk"
+    assert not list(tmp_path.glob("*.tar.zst*"))
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "a b"])

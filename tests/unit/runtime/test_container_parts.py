@@ -17,7 +17,8 @@ from skypanel.drivers.runtime.oci.resolvers import PUBLIC, parse, upstream_resol
 from skypanel.drivers.runtime.oci.subnet import FIRST, LAST, Lease, Leases, choose_network
 from skypanel.drivers.runtime.port import ContainerKind, ContainerSpec, Limits, RuntimeFailed
 from skypanel.drivers.runtime.process import translated
-from skypanel.drivers.runtime.sizes import DirectoriesLimit, size_of
+from skypanel.drivers.runtime.sizes import DirectoriesLimit
+from skypanel.drivers.usage import size_of
 from skypanel.kit.secret import Secret
 
 POOL = IPv4Network("10.210.0.0/15")
@@ -137,6 +138,19 @@ def test_sizes_count_hard_links_once_and_do_not_follow_links(tmp_path: Path) -> 
     assert DirectoriesLimit([tmp_path], 1 << 20).exceeded(at_once=True)
     assert not DirectoriesLimit([tmp_path], 1 << 21).exceeded(at_once=True)
     assert not DirectoriesLimit([], 0).exceeded(at_once=True)
+
+
+def test_nothing_is_too_deep_to_be_counted(tmp_path: Path) -> None:
+    current = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(40):
+        os.mkdir("n" * 200, dir_fd=current)
+        following = os.open("n" * 200, os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = following
+    with os.fdopen(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=current), "wb") as file:
+        file.write(bytes(1 << 20))
+
+    assert size_of(tmp_path) >= 1 << 20
 
 
 def test_paths_inside_are_translated_as_words_only() -> None:

@@ -7,34 +7,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from skypanel.drivers.usage import size_of
+
 CHECK_S = 0.5
 RECOUNT_S = 5.0
-
-
-def size_of(directory: Path) -> int:
-    """Bytes on disk of everything below, links not followed, hard links counted once."""
-    total = 0
-    seen: set[tuple[int, int]] = set()
-    pending = [os.fspath(directory)]
-    while pending:
-        try:
-            entries = os.scandir(pending.pop())
-        except OSError:  # removed or closed by its owner meanwhile
-            continue
-        with entries:
-            for entry in entries:
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if status.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
-                    if (status.st_dev, status.st_ino) in seen:
-                        continue
-                    seen.add((status.st_dev, status.st_ino))
-                total += status.st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
-    return total
 
 
 class DirectoriesLimit:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skypanel.drivers.builder.sandbox.layout import Layout, make_owned, remove_tree
+from skypanel.drivers.usage import size_of
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,3 @@ def trim(layout: Layout, app_id: str, settings: CacheSettings) -> bool:
         remove_tree(path)
         return True
     return False
-
-
-def size_of(path: Path) -> int:
-    """Bytes on disk below it. Links are not followed."""
-    total = 0
-    for directory, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(directory, name)).st_blocks * 512  # noqa: PTH118 - millions of them
-            except FileNotFoundError:
-                continue
-    return total

@@ -136,7 +136,7 @@ class Job:
             if path_made.name not in kept:
                 remove_tree(path_made)
         path.parent.mkdir(parents=True, exist_ok=True)
-        pack_layer(self.work.deps, self.layout.fragment(layer))
+        pack_layer(self.work.deps, self.layout.fragment(layer), limit_bytes=self._packed_limit)
         self.work.deps.replace(path)
         return layer
 
@@ -324,6 +324,11 @@ class Job:
             raise BuildFailed("procfile_invalid", f"No process type is known. {hint}")
         return process_types, config_vars
 
+    @property
+    def _packed_limit(self) -> int:
+        """Twice what a build may hold on disk: hard links are packed as files."""
+        return 2 * self.request.limits.disk_mb << 20
+
     def _slug(
         self,
         below: list[str],
@@ -338,7 +343,7 @@ class Job:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_tree(path)
         fragment = self.work.root / "source.tar.zst"
-        pack_layer(self.work.app, fragment)
+        pack_layer(self.work.app, fragment, limit_bytes=self._packed_limit)
         self.layout.slugs(request.app_id).mkdir(parents=True, exist_ok=True)
         draft = self.work.root / "slug.tar.zst"
         layers = [source, *below]

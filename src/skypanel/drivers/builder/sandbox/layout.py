@@ -10,6 +10,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from skypanel.drivers import shell
+
+REMOVE_S = 600
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -71,16 +74,11 @@ def remove_tree(path: Path) -> None:
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
     elif path.is_dir():
-        shutil.rmtree(path, ignore_errors=os.geteuid() == 0)
-        if path.exists():
-            _make_removable(path)
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _make_removable(path: Path) -> None:
-    for directory, _, _ in os.walk(path):
-        with contextlib.suppress(OSError):
-            Path(directory).chmod(0o700)
+        with contextlib.suppress(OSError, RecursionError):  # deeper than Python goes, closed, or changing: `rm` tells
+            shutil.rmtree(path)
+            return
+        shell.run(["chmod", "-R", "u+rwX", "--", path], check=False, timeout_s=REMOVE_S)
+        shell.run(["rm", "-rf", "--", path], check=False, timeout_s=REMOVE_S)
 
 
 def read_beneath(root: Path, path: str, *, limit: int = 1_000_000) -> bytes | None:

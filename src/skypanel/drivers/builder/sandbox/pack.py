@@ -17,7 +17,7 @@ import struct
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 import zstandard
 
@@ -26,21 +26,39 @@ from skypanel.drivers.builder.port import BuildFailed
 SKIPPABLE = 0x184D2A50
 LEVEL = 3
 CHUNK = 1 << 20
+MAX_DEPTH = 200  # an open directory each
 
 
 class Writes(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-def pack_layer(directory: Path, fragment: Path) -> None:
+class _Counted:
+    """Ends a layer that would take longer to read than its build may write: sparse files are as large as they say."""
+
+    def __init__(self, out: Writes, limit: int | None) -> None:
+        self._out, self._left, self._limit = out, limit, limit
+
+    def write(self, data: bytes, /) -> object:
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise BuildFailed(
+                    "build_disk", f"The files of the slug are larger than {(self._limit or 0) >> 20} MB: remove some."
+                )
+        return self._out.write(data)
+
+
+def pack_layer(directory: Path, fragment: Path, *, limit_bytes: int | None = None) -> None:
     """Writes `fragment` from the tree. Links are kept as links and never followed; devices, sockets and pipes are left
-    out; hard links become files; set-id bits are dropped. Raises BuildFailed when a file cannot be read as it is."""
+    out; hard links become files; set-id bits are dropped. Raises BuildFailed when a file cannot be read as it is, or
+    when all of them are larger than `limit_bytes`."""
     draft = fragment.with_name(f".{fragment.name}.{os.getpid()}")
     compressor = zstandard.ZstdCompressor(level=LEVEL, threads=-1 if _is_large(directory) else 0)
     root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         with draft.open("wb") as file, compressor.stream_writer(file, closefd=False) as stream:
-            _pack_directory(root, "", stream)
+            _pack_directory(root, "", _Counted(stream, limit_bytes))
         draft.replace(fragment)
     finally:
         os.close(root)
@@ -52,6 +70,8 @@ def _is_large(directory: Path) -> bool:
 
 
 def _pack_directory(descriptor: int, prefix: str, out: Writes) -> None:
+    if prefix.count("/") > MAX_DEPTH:
+        raise BuildFailed("buildpack_failed", f"Directories are nested more than {MAX_DEPTH} deep: flatten them.")
     for name in sorted(os.listdir(descriptor)):
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         path = f"{prefix}{name}"
@@ -143,8 +163,8 @@ class _Range:
         return data
 
 
-def entries(path: Path, layer: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """The entries of one layer with their contents. Raises ValueError when the archive lacks it."""
+def entries(path: Path, layer: str) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+    """The entries of one layer, files with contents to be read at once. Raises ValueError when the archive lacks it."""
     with path.open("rb") as file:
         index = read_index(file)
         if layer not in index:
@@ -154,5 +174,4 @@ def entries(path: Path, layer: str) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
         reader = zstandard.ZstdDecompressor().stream_reader(_Range(file, size), read_across_frames=True)  # type: ignore[arg-type]
         with tarfile.open(fileobj=reader, mode="r|", errorlevel=2) as archive:
             for entry in archive:
-                content = archive.extractfile(entry) if entry.isreg() else None
-                yield entry, content.read() if content is not None else b""
+                yield entry, archive.extractfile(entry) if entry.isreg() else None

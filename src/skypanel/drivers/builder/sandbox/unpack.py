@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tarfile
 from pathlib import Path
+from typing import IO
 
 from skypanel.drivers.builder.sandbox.layout import make_owned, remove_tree
 from skypanel.drivers.builder.sandbox.pack import entries
@@ -38,7 +40,7 @@ def unpack_layer(archive: Path, layer: str, to: Path, *, uid: int) -> None:
         remove_tree(draft)
 
 
-def _write(root: int, entry: tarfile.TarInfo, content: bytes, uid: int) -> None:
+def _write(root: int, entry: tarfile.TarInfo, content: IO[bytes] | None, uid: int) -> None:
     parts = entry.name.split("/")
     if any(part in ("", ".", "..") for part in parts):
         raise UnsafeArchive(f"the archive holds the path {entry.name!r}")
@@ -56,7 +58,8 @@ def _write(root: int, entry: tarfile.TarInfo, content: bytes, uid: int) -> None:
         elif entry.isreg():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             with os.fdopen(os.open(name, flags, entry.mode & 0o777, dir_fd=descriptor), "wb") as file:
-                file.write(content)
+                if content is not None:
+                    shutil.copyfileobj(content, file, 1 << 20)
                 os.fchmod(file.fileno(), entry.mode & 0o777)
         else:
             raise UnsafeArchive(f"{entry.name!r} is neither a file, a directory nor a link")

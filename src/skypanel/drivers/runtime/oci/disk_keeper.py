@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skypanel.drivers.runtime.oci.places import Places
 from skypanel.drivers.runtime.oci.records import read_disk_limit, read_state, running
-from skypanel.drivers.runtime.sizes import size_of
+from skypanel.drivers.usage import size_of
 
 LOOK_S = 2.0
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
+from skypanel.drivers import shell
 from skypanel.drivers.runtime.oci.cgroups import Cgroups
 from skypanel.drivers.runtime.oci.monitor import monitor_of, orphans
 from skypanel.drivers.runtime.oci.network import Network
@@ -34,9 +36,10 @@ def remove_all(container_id: str, *, places: Places, cgroups: Cgroups, network: 
     shutil.rmtree(places.runc / container_id, ignore_errors=True)
     _give_back(container_id, places=places, network=network, leases=leases, complete=complete)
     places.exit_file(container_id).unlink(missing_ok=True)
-    shutil.rmtree(bundle, ignore_errors=True)
-    if bundle.exists():
+    with contextlib.suppress(OSError, RecursionError):  # a replica's files may lie deeper than Python goes
         shutil.rmtree(bundle)
+    if bundle.exists():
+        shell.run(["rm", "-rf", "--", bundle], timeout_s=600)
 
 
 def _give_back(container_id: str, *, places: Places, network: Network, leases: Leases, complete: bool) -> None:

@@ -36,6 +36,7 @@ SHELL_INIT = (
     'while :; do wait $main; code=$?; kill -0 $main 2>/dev/null || exit $code; done', "init",
 )  # fmt: skip
 
+SMALLEST_UID = 1_000  # below it are the users of the machine itself
 LOOK_S = 0.2  # how often a start looks whether the container has died meanwhile
 
 
@@ -70,6 +71,20 @@ def refuse_links(source: Path, *, below: Path) -> None:
             raise RuntimeFailed(f"{path} is a link and can't be shown to a container")
 
 
+def refuse_toolchain(prefix: Path, *, data_dir: Path) -> None:
+    """Its path comes from the database, which a process without any rights writes: a prefix of programs, and nothing
+    that would show a container the machine. Raises RuntimeFailed."""
+    ours = prefix.is_relative_to(data_dir) or data_dir.is_relative_to(prefix)
+    if (
+        not prefix.is_absolute()
+        or ".." in prefix.parts
+        or len(prefix.parts) < 3
+        or (ours and not prefix.is_relative_to(data_dir / "toolchains"))
+        or not (prefix / "bin").is_dir()
+    ):
+        raise RuntimeFailed(f"{prefix} is no directory of programs and can't be shown to a container")
+
+
 @dataclass(frozen=True)
 class Starter:
     places: Places
@@ -98,6 +113,10 @@ class Starter:
         return [upper] if upper.is_dir() else []
 
     def _start(self, spec: ContainerSpec, *, log: Path, exits: Path) -> State:
+        if spec.uid < SMALLEST_UID:
+            raise RuntimeFailed(f"no container runs as the user {spec.uid}, who may be one of this machine's own")
+        for toolchain in spec.toolchains:
+            refuse_toolchain(toolchain, data_dir=self.places.data_dir)
         for bind in spec.binds:
             refuse_links(bind.source, below=self.places.data_dir)
         bundle = self.places.bundle(spec.id)
