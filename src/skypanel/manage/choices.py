@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import shutil
 import sys
 from dataclasses import replace
@@ -23,6 +22,7 @@ from skypanel.drivers.router.traefik.command import launcher_command
 from skypanel.drivers.router.traefik.config import RouterConfig
 from skypanel.instance import Instance
 from skypanel.kit.clock import SystemClock
+from skypanel.manage.confine import possible
 from skypanel.orgs.plans import seed_plans
 from skypanel.settings import Settings
 
@@ -31,11 +31,12 @@ NETWORK_LOCK: Final = Path("/run/skypanel-network.lock")
 
 
 def chosen_runtime(settings: Settings) -> str:
-    """`auto` made definite: real containers with Linux, root and the programs they need, else plain processes."""
+    """`auto` made definite: real containers with Linux, root and the programs they need, else plain processes.
+    Root that may not mount (inside of another container) is as good as none."""
     if settings.runtime != "auto":
         return settings.runtime
-    able = sys.platform == "linux" and os.geteuid() == 0
-    return "oci" if able and all(shutil.which(name) for name in ("runc", "conmon", "nft")) else "process"
+    able = sys.platform == "linux" and all(shutil.which(name) for name in ("runc", "conmon", "nft"))
+    return "oci" if able and possible() else "process"
 
 
 def claim_network(settings: Settings, instance: Instance) -> Instance:

@@ -28,7 +28,15 @@ from skypanel.cli.follow import follow_deployment
 from skypanel.instance import read_instance
 from skypanel.manage.admin import create_admin
 from skypanel.manage.demo_repository import NAME, ensure_repository, sample_directory
-from skypanel.manage.preflight import CannotStart, check_data_dir, check_ports, holder_of
+from skypanel.manage.doctor import network
+from skypanel.manage.preflight import (
+    CannotStart,
+    check_containers,
+    check_data_dir,
+    check_ports,
+    holder_of,
+    skypanel_command,
+)
 from skypanel.manage.up import TRUSTED, child_environment, down, router_processes
 from skypanel.settings import Settings
 
@@ -63,8 +71,10 @@ def demo(settings: Settings) -> int:
     check_data_dir(settings.data_dir)
     if (pid := holder_of(settings.data_dir)) is not None:
         raise CannotStart(
-            f"A platform already runs with {settings.data_dir} (process {pid}): stop it with `skypanel down`."
+            f"A platform already runs with {settings.data_dir} (process {pid}): stop it with "
+            f"`{skypanel_command()} down --data-dir {settings.data_dir}`, or choose another SKYPANEL_DATA_DIR."
         )
+    check_containers(settings.runtime)
     if not router_processes(settings.data_dir):
         check_ports(settings.host, http_port=settings.http_port, https_port=settings.https_port)
     if settings.runtime == "process":
@@ -178,7 +188,11 @@ def _deployed(api: Api, settings: Settings) -> dict[str, Any]:
     deployment = api.post(f"/api/paas/apps/{app['id']}/deploy")["deployment"]
     deployment = follow_deployment(api, app["id"], deployment["version"], quiet=False)
     if deployment["status"] != "running":
-        raise CannotStart(f"The sample application was not deployed: {deployment['reason'] or deployment['status']}")
+        away = [finding for finding in network() if not finding.ok]
+        hint = f" This machine {away[0].message}: {away[0].remedy}." if away else ""
+        raise CannotStart(
+            f"The sample application was not deployed: {deployment['reason'] or deployment['status']}{hint}"
+        )
     if not _answers(app["url"], settings, ANSWER_S):
         raise CannotStart(f"{app['url']} does not answer: `skypanel doctor` may know why.")
     return app

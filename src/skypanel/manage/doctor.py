@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
+from skypanel.drivers.runtime.oci.doctor import OLDEST_KERNEL
 from skypanel.drivers.runtime.port import Diagnoses
 from skypanel.instance import read_instance
 from skypanel.manage.confine import possible
@@ -21,7 +22,6 @@ from skypanel.manage.preflight import CannotStart, check_data_dir, check_ports, 
 from skypanel.manage.up import router_processes
 from skypanel.settings import Settings
 
-OLDEST_KERNEL = (4, 18)
 LEAST_DISK_MB = 2048
 PROGRAMS = {"runc": "runc", "conmon": "conmon", "nft": "nftables", "ip": "iproute2", "tini": "tini", "git": "git"}
 REGISTRIES = ("pypi.org", "registry.npmjs.org")
@@ -58,8 +58,8 @@ def examine(settings: Settings) -> list[Finding]:
         python_version,
         root,
         lambda: programs(shutil.which),
-        lambda: kernel(platform.release(), filesystems()),
-        control_groups,
+        lambda: kernel(platform.release(), filesystems(), blocks=settings.runtime == "oci"),
+        lambda: control_groups(blocks=settings.runtime == "oci"),
         lambda: data_directory(settings),
         lambda: disk(settings.data_dir),
         lambda: ports(settings, running=running),
@@ -86,7 +86,8 @@ def root() -> list[Finding]:
         ]
     able = possible()
     remedy = "start outside of a container, or give it the capability SYS_ADMIN"
-    return [Finding("root", able, "root" + ("" if able else ", but not allowed to mount"), remedy)]
+    message = "root" if able else "root, but not allowed to mount: applications run as plain processes (trusted mode)"
+    return [Finding("root", able, message, remedy, blocks=False)]
 
 
 def programs(find: Callable[[str], str | None]) -> list[Finding]:
@@ -106,43 +107,47 @@ def filesystems() -> str:
     return path.read_text() if path.exists() else ""
 
 
-def kernel(release: str, known: str) -> list[Finding]:
+def kernel(release: str, known: str, *, blocks: bool = True) -> list[Finding]:
     if sys.platform != "linux":
         return []
     numbers = re.match(r"(\d+)\.(\d+)", release)
     version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
     wanted = ".".join(str(part) for part in OLDEST_KERNEL)
-    found = [
-        Finding("kernel", version >= OLDEST_KERNEL, f"Linux {release}", f"isolated containers need {wanted} or newer")
-    ]
+    remedy = f"isolated containers need {wanted} or newer; without: SKYPANEL_RUNTIME=process (trusted mode)"
     overlay = "overlay" in known.split()
-    found.append(
-        Finding("overlay", overlay, "overlay file system" if overlay else "no overlay file system", "modprobe overlay")
-    )
-    return found
+    what = "overlay file system" if overlay else "no overlay file system"
+    return [
+        Finding("kernel", version >= OLDEST_KERNEL, f"Linux {release}", remedy, blocks),
+        Finding("overlay", overlay, what, "modprobe overlay", blocks),
+    ]
 
 
-def control_groups() -> list[Finding]:
+def control_groups(*, blocks: bool = True) -> list[Finding]:
     if sys.platform != "linux":
         return []
     v2 = Path("/sys/fs/cgroup/cgroup.controllers").exists()
     able = v2 or all(Path("/sys/fs/cgroup", name).is_dir() for name in ("memory", "cpu", "pids"))
     remedy = "mount the cgroup file systems with memory, cpu and pids"
-    return [Finding("cgroups", able, f"version {2 if v2 else 1}" if able else "memory, cpu or pids is missing", remedy)]
+    return [
+        Finding(
+            "cgroups", able, f"version {2 if v2 else 1}" if able else "memory, cpu or pids is missing", remedy, blocks
+        )
+    ]
 
 
 def data_directory(settings: Settings) -> list[Finding]:
     if not settings.data_dir.exists():  # looking makes nothing
         parent = next(place for place in settings.data_dir.parents if place.exists())
         able = os.access(parent, os.W_OK)
-        return [
-            Finding("data", able, f"{settings.data_dir} can{'' if able else 'not'} be made", "set SKYPANEL_DATA_DIR")
-        ]
+        message = f"{settings.data_dir} can{'' if able else 'not'} be made"
+        return [Finding("data", able, message, "choose another one with SKYPANEL_DATA_DIR")]
     try:
         check_data_dir(settings.data_dir)
     except CannotStart as error:
         return [Finding("data", False, str(error))]
-    return [Finding("data", True, str(settings.data_dir))]
+    holder = holder_of(settings.data_dir)
+    used = f" (the platform runs: process {holder})" if holder is not None else ""
+    return [Finding("data", True, f"{settings.data_dir}{used}")]
 
 
 def disk(path: Path) -> list[Finding]:

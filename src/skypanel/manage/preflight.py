@@ -6,12 +6,21 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import socket
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from skypanel.manage.confine import possible
 from skypanel.manage.pids import started_at
 
+if TYPE_CHECKING:
+    from skypanel.drivers.runtime.oci.doctor import Machine
+
 LOCK = "up.lock"
+# What no container starts without. Loop devices and other firewalls' rules are doctor's: apps run, or start mends them.
+NEEDED: Final = frozenset({"root", "kernel", "runc", "conmon", "nft", "ip", "tini", "overlay", "cgroups"})
 
 
 class CannotStart(Exception):
@@ -63,6 +72,25 @@ def check_ports(host: str, *, http_port: int, https_port: int) -> None:
             )
 
 
+def check_containers(runtime: str, *, machine: Machine | None = None) -> None:
+    """With `runtime` oci: this machine can run real containers. Raises CannotStart for the first missing thing."""
+    if runtime != "oci":
+        return
+    from skypanel.drivers.runtime.oci.doctor import check, this_machine
+
+    for problem in check(machine or this_machine(), bridge=""):
+        if problem.check in NEEDED:
+            raise CannotStart(
+                f"Isolated containers do not work here: {problem.message} -> {problem.remedy}; or run "
+                "applications as plain processes (trusted mode): SKYPANEL_RUNTIME=process."
+            )
+    if not possible():
+        raise CannotStart(
+            "Isolated containers do not work here: this root may not mount. Start outside of a container, or give it "
+            "the capability SYS_ADMIN; or run applications as plain processes (trusted mode): SKYPANEL_RUNTIME=process."
+        )
+
+
 def check_data_dir(data_dir: Path) -> None:
     """It exists or can be made, and is writable. Raises CannotStart."""
     if re.search(r"[\x00-\x1f;#]", str(data_dir)):
@@ -93,13 +121,19 @@ def lock(data_dir: Path) -> int:
         holder = os.pread(descriptor, 100, 0).decode().split(" ")[0].strip() or "?"
         os.close(descriptor)
         raise CannotStart(
-            f"A platform already runs with {data_dir} (process {holder}): stop it with `skypanel down`, "
-            "or choose another SKYPANEL_DATA_DIR."
+            f"A platform already runs with {data_dir} (process {holder}): stop it with "
+            f"`{skypanel_command()} down --data-dir {data_dir}`, or choose another SKYPANEL_DATA_DIR."
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()} {started_at(os.getpid())}\n".encode(), 0)
     os.set_inheritable(descriptor, True)
     return descriptor
+
+
+def skypanel_command() -> str:
+    """How a person calls it from here: its path, unless the shell finds it by name."""
+    own = Path(sys.executable).with_name("skypanel")
+    return "skypanel" if shutil.which("skypanel") == str(own) else str(own)
 
 
 def holder_of(data_dir: Path) -> int | None:

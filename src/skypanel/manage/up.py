@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from skypanel.drivers.router.traefik.processes import alive as process_lives
+from skypanel.drivers.runtime.port import RuntimeFailed
 from skypanel.instance import Instance
 from skypanel.manage.choices import router_command
 from skypanel.manage.pids import end
-from skypanel.manage.preflight import CannotStart, check_data_dir, check_ports, holder_of, lock
+from skypanel.manage.preflight import CannotStart, check_containers, check_data_dir, check_ports, holder_of, lock
 from skypanel.manage.prepare import prepare
 from skypanel.manage.supervisor import programs, render
 from skypanel.settings import Settings
@@ -35,11 +36,15 @@ TRUSTED = (
 def up(settings: Settings) -> NoReturn:
     """Runs the platform in the foreground. Raises CannotStart."""
     check_data_dir(settings.data_dir)
+    check_containers(settings.runtime)
     lock(settings.data_dir)
     remove_leftovers(settings.data_dir, names=("worker", "server"))
     if not router_processes(settings.data_dir):  # it keeps the ports open; the next launcher takes them over from it
         check_ports(settings.host, http_port=settings.http_port, https_port=settings.https_port)
-    instance = prepare(settings)
+    try:
+        instance = prepare(settings)
+    except RuntimeFailed as error:
+        raise CannotStart(f"The container network cannot be made: {error}") from error
     configuration = write_configuration(settings, instance)
     print(banner(settings), flush=True)
     os.environ.update(child_environment(settings))

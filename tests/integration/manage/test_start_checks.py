@@ -67,7 +67,7 @@ def test_two_platforms_never_share_a_data_directory(tmp_path: Path) -> None:
     assert other.stdin is not None
     assert other.stdout.readline() == "held\n"
     assert holder_of(tmp_path) == other.pid
-    with pytest.raises(CannotStart, match=rf"process {other.pid}.*skypanel down"):
+    with pytest.raises(CannotStart, match=rf"process {other.pid}.*skypanel down --data-dir {tmp_path}"):
         lock(tmp_path)
     other.kill()
     other.wait()
