@@ -67,7 +67,9 @@ def why_dead(container: Container | None, app: App) -> str:
 
 def why_crashed(container: Container | None, app: App, replica: Replica) -> str:
     name = f"{replica.process_type}.{replica.position}"
-    if replica.process_type != "web" and container is not None and container.exit_code == 0:
+    if container is not None and container.exit_code == 0:
+        if replica.process_type == "web":
+            return f"{name} ended by itself (exit code 0), and has to keep running and listen on 0.0.0.0:$PORT."
         return (
             f"{name} ended by itself (exit code 0), and replicas have to keep running; if it is meant to end, scale it "
             f"to 0 (`skypanel scale {app.slug} 0 --process {replica.process_type}`) and deploy again."

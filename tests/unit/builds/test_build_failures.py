@@ -100,3 +100,19 @@ def test_the_exception_a_traceback_ends_with_is_found_among_what_follows() -> No
     assert raised(lines) == "KeyError: 'DATABASE'"
     assert raised(["django.core.exceptions.ImproperlyConfigured: no STATIC_ROOT"]) is not None
     assert raised(["0 static files copied"]) is None
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("npm error Package pixman-1 was not found in the pkg-config search path.", "system library pixman-1"),
+        ("Package 'libffi', required by 'virtual:world', not found", "system library libffi"),
+        ("src/x.c:3:10: fatal error: ldap/lber.h: No such file or directory", "header ldap/lber.h"),
+        (
+            "ERR! install request to https://files.example.org/a/b.tar.gz failed, reason: getaddrinfo ENOTFOUND",
+            "from files.example.org",
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_not_blamed_on_the_registry(output: str, words: str) -> None:
+    assert words in str(summarize([output, "npm error gyp ERR! getaddrinfo ENOTFOUND"]))

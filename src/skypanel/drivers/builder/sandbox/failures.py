@@ -50,6 +50,14 @@ RULES: Sequence[Rule] = (
     _rule(r"ERR_PNPM_FETCH_404[^\n]*?/(@?[\w.\-%]+): Not Found", lambda m: f"No package named {m[1]}: check package.json."),
     _rule(r"(ENOSPC|No space left on device)", lambda _: "The build ran out of disk: make it write less."),
     _rule(r"(heap out of memory)", lambda _: "Node.js ran out of memory: build less at once, or set NODE_OPTIONS=--max-old-space-size."),
+    _rule(r"Package '?([\w.+\-]+?)'?,? (?:required by '[^']*',? )?(?:was )?not found",
+          lambda m: f"A package is compiled here and needs the system library {m[1]}, which is not on this machine: choose a version "
+                    "with a prebuilt binary, or ask the operator to install it."),
+    _rule(r"fatal error: ([\w/.+\-]+\.h): No such file",
+          lambda m: f"A package is compiled here and needs the header {m[1]}, which is not on this machine: choose a version with a "
+                    "prebuilt binary, or ask the operator to install its library."),
+    _rule(r"(?:install )?request to https?://([\w.\-]+)\S* failed",
+          lambda m: f"A package downloads a file from {m[1]} while it is installed, and that host could not be reached: try again."),
     _rule(r"(ETIMEDOUT|EAI_AGAIN|ENOTFOUND|Temporary failure in name resolution|dns error|error sending request)",
           lambda _: "The package registry could not be reached: try again, or ask the operator to check the network."),
     _rule(r"\n\s*(SyntaxError: [^\n]{3,160})", lambda m: f"{_flat(m[1])}: correct the file named in the build log."),
