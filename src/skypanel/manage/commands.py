@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -44,7 +45,9 @@ def settings_of(**flags: Any) -> Settings:
         name = "_".join(str(part) for part in first["loc"]).upper()
         stop(f"The setting SKYPANEL_{name} is wrong: {first['msg']}.", code=2)
     from skypanel.manage.choices import chosen_runtime
+    from skypanel.manage.preflight import complete_path
 
+    os.environ["PATH"] = complete_path(os.environ.get("PATH", os.defpath))
     changes = {"data_dir": settings.data_dir.expanduser().resolve(), "runtime": chosen_runtime(settings)}
     return settings.model_copy(update=changes)
 

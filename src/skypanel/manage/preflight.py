@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skypanel.drivers.runtime.oci.doctor import Machine
 
 LOCK = "up.lock"
+SYSTEM_DIRECTORIES: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 # What no container starts without. Loop devices and other firewalls' rules are doctor's: apps run, or start mends them.
 NEEDED: Final = frozenset({"root", "kernel", "runc", "conmon", "nft", "ip", "tini", "overlay", "cgroups"})
 
@@ -70,6 +71,12 @@ def check_ports(host: str, *, http_port: int, https_port: int) -> None:
             raise CannotStart(
                 f"Port {port} is taken by another program: choose another one, for example {name}={other}."
             )
+
+
+def complete_path(path: str) -> str:
+    """`path` with the directories of system programs, which `su` leaves out: nft and runc are there on Debian."""
+    given = [directory for directory in path.split(os.pathsep) if directory]
+    return os.pathsep.join([*given, *(directory for directory in SYSTEM_DIRECTORIES if directory not in given)])
 
 
 def check_containers(runtime: str, *, machine: Machine | None = None) -> None:

@@ -8,7 +8,7 @@ import pytest
 from skypanel.drivers.runtime.oci.doctor import Machine
 from skypanel.manage import choices, preflight
 from skypanel.manage.doctor import kernel
-from skypanel.manage.preflight import CannotStart, check_containers
+from skypanel.manage.preflight import CannotStart, check_containers, complete_path
 from skypanel.settings import Settings
 
 
@@ -66,3 +66,8 @@ def test_root_that_may_not_mount_is_told_and_gets_trusted_mode_by_itself(monkeyp
 def test_an_old_kernel_does_not_block_trusted_mode() -> None:
     assert all(not finding.ok and not finding.blocks for finding in kernel("4.4.0", "", blocks=False))
     assert all(finding.blocks for finding in kernel("4.19.0", "", blocks=True))
+
+
+def test_system_programs_are_found_where_su_left_their_directories_out() -> None:
+    assert complete_path("/usr/bin:/bin") == "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+    assert complete_path("/usr/sbin:/opt") == "/usr/sbin:/opt:/usr/local/sbin:/sbin"
