@@ -69,12 +69,16 @@ class Database:
 
 def after_commit(session: Session, key: str, hook: Callable[[], None]) -> None:
     """Runs `hook` once after the session's commit; a second hook of the same key in one transaction is dropped."""
-    hooks: dict[str, Callable[[], None]] = session.info.setdefault("after_commit", {})
-    if not hooks:
+    hooks: dict[str, Callable[[], None]] | None = session.info.get("after_commit")
+    if hooks is None:
+        hooks = session.info["after_commit"] = {}
 
-        @event.listens_for(session, "after_commit", once=True)
+        @event.listens_for(session, "after_commit")
         def _run(_session: Session) -> None:
-            pending = list(session.info.pop("after_commit", {}).values())
+            if session.in_nested_transaction():
+                return  # the release of a savepoint; others see nothing of it before the outermost commit
+            pending = list(hooks.values())
+            hooks.clear()
             for pending_hook in pending:
                 pending_hook()
 

@@ -90,7 +90,7 @@ def request_scale(
         before=before,
         after=replicas,
     )
-    return _job(session, "app.scale", app, process_type=process_type, before=before)
+    return _job(session, "app.scale", app, process_type=process_type, before=before, replicas=replicas)
 
 
 def request_restart(session: Session, *, app: App, by: Actor, now: datetime) -> str:
@@ -101,7 +101,6 @@ def request_restart(session: Session, *, app: App, by: Actor, now: datetime) -> 
         )
     _release(session, app)
     app.wanted = Wanted.RUNNING
-    app.generation += 1
     _note(session, app, by, "app.restarted", f"restarted {app.slug}", now)
     return _job(session, "app.restart", app)
 
@@ -144,7 +143,7 @@ def request_delete(session: Session, *, app: App, by: Actor, now: datetime) -> s
     app.wanted = Wanted.STOPPED
     app.status = AppStatus.STOPPED
     active = sa.select(Deployment).where(Deployment.app_id == app.id, Deployment.status.in_(ACTIVE))
-    for deployment in session.scalars(active):
+    for deployment in session.scalars(active.with_for_update()):
         if deployment.job_id is not None:
             cancel_job(session, deployment.job_id)
         if deployment.status == DeploymentStatus.QUEUED:

@@ -95,11 +95,11 @@ def _require_deployable(app: App) -> None:
 def request_deploy(
     session: Session, *, app: App, by: Actor, now: datetime, cause: str = "api", commit: str | None = None
 ) -> Deployment:
-    """A fresh build of the branch (or of `commit`). Raises Conflict `app_suspended`."""
+    """A fresh build of the branch (or of `commit`). A stopped app runs again once the version serves, and stays
+    stopped when it never does. Raises Conflict `app_suspended`."""
     _require_deployable(app)
     deployment = _new_deployment(session, app=app, kind=Kind.DEPLOY, by=by, now=now, cause=cause)
     deployment.commit = commit
-    app.wanted = Wanted.RUNNING
     if app.current_deployment_id is None:
         app.status, app.status_reason = AppStatus.BUILDING, None
     return deployment
@@ -129,7 +129,6 @@ def request_rollback(
     deployment.restore_env = restore_env
     if restore_env:
         deployment.env_snapshot_id = target.env_snapshot_id
-    app.wanted = Wanted.RUNNING
     return deployment
 
 
@@ -161,7 +160,11 @@ def request_cancel(session: Session, *, deployment: Deployment, by: Actor, now: 
     if deployment.status == DeploymentStatus.QUEUED:
         deployment.status, deployment.finished_at = DeploymentStatus.CANCELLED, now
         deployment.reason, deployment.reason_code = f"Cancelled by {by.name}.", "cancelled"
-        if app.current_deployment_id is None and app.status == AppStatus.BUILDING:
+        others = sa.select(Deployment.id).where(
+            Deployment.app_id == app.id, Deployment.status.in_(ACTIVE), Deployment.id != deployment.id
+        )
+        alone = session.scalars(others.limit(1)).first() is None
+        if app.current_deployment_id is None and app.status == AppStatus.BUILDING and alone:
             app.status = AppStatus.CREATED
     record(
         session,

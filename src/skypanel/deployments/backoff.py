@@ -11,7 +11,7 @@ from skypanel.activity.record import PLATFORM_ACTOR, record
 from skypanel.apps.models import App
 from skypanel.db import Session
 from skypanel.deployments.models import Replica, ReplicaState
-from skypanel.deployments.plan import Slot
+from skypanel.deployments.plan import Slot, formation_of
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.release import Release
 from skypanel.deployments.replicas import gone, new_replica
@@ -28,49 +28,73 @@ def delay_s(restarts: int) -> int:
 
 
 def bury(platform: Platform, release: Release, replica: Replica, container: Container | None, why: str) -> None:
-    """Removes the container and leaves a successor in back-off. Idempotent by the replica's state."""
+    """Records its end, leaves a successor in back-off and removes the container, in this order: whoever takes over in
+    between still knows why and when it ended. Idempotent by the replica's state."""
     now = platform.clock.now()
     ended = (container.finished_at if container else None) or now
-    platform.runtime.remove(replica.id)
     with platform.database.transaction() as session:
         row = session.get_one(Replica, replica.id)
-        if row.state == ReplicaState.GONE:
-            return
+        buried = row.state == ReplicaState.GONE
         slot = Slot(row.process_type, row.position)
-        lived = ended - row.started_at if row.started_at else timedelta(0)
-        gone(row, at=ended, failure=why)
-        if (row.deployment_id, row.generation) != (release.deployment.id, release.app.generation):
-            return
-        session.flush()
-        successor = new_replica(
-            session,
-            app=release.app,
-            deployment=release.deployment,
-            generation=row.generation,
-            slot=slot,
-            node=platform.runtime.node,
-            now=now,
-        )
-        successor.state = ReplicaState.BACKOFF
-        successor.restarts = row.restarts + 1
-        successor.last_failure = why
-        wait = 0 if lived >= LIVED_WELL else delay_s(successor.restarts)
-        successor.retry_at = now + timedelta(seconds=wait)
-        _tell(session, release.app, slot, why, wait, now)
-    SystemLog(platform, release.app.id)(f"{slot.name} restarts{f' in {wait} s' if wait else ''}: {why}")
+        told = None if buried else _end(session, platform, release, row, slot, ended=ended, why=why, now=now)
+    platform.runtime.remove(replica.id)
+    if told is not None:
+        SystemLog(platform, release.app.id)(told)
 
 
-def _tell(session: Session, app: App, slot: Slot, why: str, wait: int, now: datetime) -> None:
+def _end(
+    session: Session,
+    platform: Platform,
+    release: Release,
+    row: Replica,
+    slot: Slot,
+    *,
+    ended: datetime,
+    why: str,
+    now: datetime,
+) -> str | None:
+    """What to tell about its successor; None when nobody wants one."""
+    lived = ended - row.started_at if row.started_at else timedelta(0)
+    gone(row, at=ended, failure=why)
+    formation = formation_of(release.process_types, release.app.formation)
+    current = (row.deployment_id, row.generation) == (release.deployment.id, release.app.generation)
+    if not current or slot.position > formation.get(slot.process_type, 0):
+        return None
+    session.flush()
+    successor = new_replica(
+        session,
+        app=release.app,
+        deployment=release.deployment,
+        generation=row.generation,
+        slot=slot,
+        node=platform.runtime.node,
+        now=now,
+    )
+    successor.state = ReplicaState.BACKOFF
+    successor.restarts = 1 if lived >= LIVED_WELL else row.restarts + 1
+    successor.last_failure = why
+    wait = delay_s(successor.restarts)
+    successor.retry_at = now + timedelta(seconds=wait)
+    tell(session, release.app, slot, f"is restarted{f' in {wait} s' if wait else ''}: {why}", now, why=why)
+    return f"{slot.name} restarts{f' in {wait} s' if wait else ''}: {why}"
+
+
+def tell(session: Session, app: App, slot: Slot, what: str, now: datetime, *, why: str) -> None:
     record(
         session,
         organization_id=app.organization_id,
         by=PLATFORM_ACTOR,
         verb="replica.restarted",
         on=("app", app.id, app.slug),
-        message=f"{slot.name} of {app.slug} is restarted{f' in {wait} s' if wait else ''}: {why}",
+        message=f"{slot.name} of {app.slug} {what}",
         now=now,
         detail={"replica": slot.name, "reason": why},
     )
+
+
+def is_due(replica: Replica, now: datetime) -> bool:
+    """Also when the clock was set back: no back-off is longer than LONGEST_S."""
+    return replica.retry_at is None or not now < replica.retry_at <= now + timedelta(seconds=LONGEST_S)
 
 
 def due(session: Session, release: Release, formation: Mapping[str, int], now: datetime) -> None:
@@ -80,5 +104,5 @@ def due(session: Session, release: Release, formation: Mapping[str, int], now: d
         current = (replica.deployment_id, replica.generation) == (release.deployment.id, release.app.generation)
         if not current or replica.position > formation.get(replica.process_type, 0):
             gone(replica, at=now)
-        elif replica.retry_at is None or replica.retry_at <= now:
+        elif is_due(replica, now):
             replica.state = ReplicaState.STARTING

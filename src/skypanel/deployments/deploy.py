@@ -27,6 +27,7 @@ from skypanel.deployments.platform import DeploymentLog, Platform
 from skypanel.deployments.release import Release, prepare_release, run_release_command
 from skypanel.deployments.rollout import check, choose_replicas, start, switch
 from skypanel.deployments.stages import staged
+from skypanel.deployments.tend import tended
 from skypanel.jobs import Cancelled, JobContext, Killed
 
 
@@ -38,14 +39,14 @@ def deploy(ctx: JobContext, platform: Platform, *, deployment_id: str) -> None:
     log = _open_log(platform, deployment)
     try:
         if (earlier := was_failing(deployment)) is not None:
-            fail(ctx, platform, deployment, earlier, log)
+            fail(platform, deployment, earlier, log)
             return
         try:
             _recipe(ctx, platform, deployment, log)
         except DeployFailed as reason:
-            fail(ctx, platform, deployment, reason, log)
+            fail(platform, deployment, reason, log)
         except Cancelled:
-            fail(ctx, platform, deployment, DeployFailed("cancelled", "Cancelled before it served."), log)
+            fail(platform, deployment, DeployFailed("cancelled", "Cancelled before it served."), log)
             raise
     finally:
         log.close()
@@ -67,8 +68,10 @@ def deploy_given_up(ctx: JobContext, platform: Platform, error: Exception) -> No
         why = DeployFailed(
             "internal", f"Something went wrong on the platform's side ({type(error).__name__}); try again."
         )
-    fail(ctx, platform, deployment, why, log)
-    log.close()
+    try:
+        fail(platform, deployment, why, log)
+    finally:
+        log.close()
 
 
 def _open_log(platform: Platform, deployment: Deployment) -> DeploymentLog:
@@ -85,13 +88,14 @@ def _recipe(ctx: JobContext, platform: Platform, deployment: Deployment, log: De
     def step(name: str, do: Callable[[], object]) -> None:
         ctx.step(name, lambda: staged(platform, deployment.id, name, do))
 
-    if deployment.kind == Kind.DEPLOY:
-        step("fetch", lambda: fetch_commit(ctx, platform, deployment.id, log))
-        step("build", lambda: build_slug(ctx, platform, deployment.id, log))
-    ctx.tx_step("prepare", lambda session: prepare_release(session, platform, deployment.id))
-    release = Release.load(platform, deployment.id)
-    if deployment.kind == Kind.DEPLOY and "release" in release.process_types:
-        step("release", lambda: run_release_command(ctx, platform, release, log))
+    with tended(platform, deployment.app_id):  # what runs is looked after while a long build holds the app's key
+        if deployment.kind == Kind.DEPLOY:
+            step("fetch", lambda: fetch_commit(ctx, platform, deployment.id, log))
+            step("build", lambda: build_slug(ctx, platform, deployment.id, log))
+        ctx.tx_step("prepare", lambda session: prepare_release(session, platform, deployment.id))
+        release = Release.load(platform, deployment.id)
+        if deployment.kind == Kind.DEPLOY and "release" in release.process_types:
+            step("release", lambda: run_release_command(ctx, platform, release, log))
     # Chosen once and recorded before anything starts: whoever takes over knows every name that may exist.
     ctx.tx_step("choose", lambda session: choose_replicas(session, platform, release))
     step("start", lambda: start(ctx, platform, release, log))

@@ -14,7 +14,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from skypanel.db import Session
-from skypanel.deployments.models import Deployment, Replica, ReplicaState
+from skypanel.deployments.models import Deployment, DeploymentStage, Replica, ReplicaState
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.replicas import gone
 from skypanel.deployments.stages import end_stage
@@ -23,60 +23,67 @@ from skypanel.jobs import JobContext, enqueue
 LOOK_EVERY_S = 0.25
 
 
-def retire(
-    session: Session, platform: Platform, replicas: Sequence[Replica], *, deployment_id: str | None = None
-) -> None:
-    """Marks them draining and enqueues the end of each, in the caller's transaction. `deployment_id`: the deployment
-    whose drain stage ends with the last of them."""
+def retire(session: Session, platform: Platform, replicas: Sequence[Replica]) -> None:
+    """Marks them draining and enqueues the end of each, in the caller's transaction."""
     until = platform.clock.now() + timedelta(seconds=platform.rules.drain_timeout_s)
     for replica in replicas:
         replica.state, replica.drain_until = ReplicaState.DRAINING, until
-        enqueue(
-            session,
-            kind="replica.drain",
-            queue="drains",
-            args={"replica_id": replica.id, "deployment_id": deployment_id},
-            max_attempts=20,
-        )
+        ask_to_drain(session, replica.id)
 
 
-def drain(ctx: JobContext, platform: Platform, *, replica_id: str, deployment_id: str | None = None) -> None:
+def ask_to_drain(session: Session, replica_id: str) -> None:
+    enqueue(
+        session,
+        kind="replica.drain",
+        queue="drains",
+        key=f"replica:{replica_id}",
+        dedup=f"drain:{replica_id}",
+        args={"replica_id": replica_id},
+        max_attempts=20,
+    )
+
+
+def drain(ctx: JobContext, platform: Platform, *, replica_id: str) -> None:
     with platform.database.reading() as session:
-        replica = session.get(Replica, replica_id)
-    if replica is not None and replica.state != ReplicaState.GONE:
-        if replica.process_type == "web":
+        replica = session.get_one(Replica, replica_id)
+    if replica.state != ReplicaState.GONE:
+        if replica.process_type == "web" and replica.started_at is not None:
             _wait_for_requests(ctx, platform, replica)
         platform.runtime.stop(replica_id, grace_s=platform.rules.stop_grace_s)
         ended = platform.runtime.get(replica_id)
-        platform.runtime.remove(replica_id)
         with platform.database.transaction() as session:
             gone(session.get_one(Replica, replica_id), at=(ended and ended.finished_at) or platform.clock.now())
-    if deployment_id is not None:
-        _end_drain_stage(platform, deployment_id)
+    platform.runtime.remove(replica_id)  # after its end was recorded, so that nobody forgets when that was
+    _end_drain_stages(platform, replica.app_id)
 
 
 def _wait_for_requests(ctx: JobContext, platform: Platform, replica: Replica) -> None:
     assert replica.drain_until is not None
+    # By the steady clock: one that is set back must not make it longer.
+    left_s = (replica.drain_until - platform.clock.now()).total_seconds()
+    until = time.monotonic() + min(left_s, platform.rules.drain_timeout_s)
     time.sleep(platform.rules.idle_connection_s)
-    while platform.clock.now() < replica.drain_until and platform.runtime.open_connections(replica.id) > 0:
+    while time.monotonic() < until and platform.runtime.open_connections(replica.id) > 0:
         if ctx.cancelled():
             return
         time.sleep(LOOK_EVERY_S)
 
 
-def _end_drain_stage(platform: Platform, deployment_id: str) -> None:
+def _end_drain_stages(platform: Platform, app_id: str) -> None:
+    """Of every deployment of the app beneath which nothing older drains any more."""
     with platform.database.transaction() as session:
-        deployment = session.get_one(Deployment, deployment_id)
-        left = session.scalar(
-            sa.select(sa.func.count())
-            .select_from(Replica)
-            .where(
-                Replica.app_id == deployment.app_id,
-                Replica.deployment_id != deployment_id,
-                Replica.state == ReplicaState.DRAINING,
-            )
+        open_stages = (
+            sa.select(Deployment)
+            .join(DeploymentStage, DeploymentStage.deployment_id == Deployment.id)
+            .where(Deployment.app_id == app_id, DeploymentStage.name == "drain", DeploymentStage.finished_at.is_(None))
         )
-        if not left:
-            end_stage(session, deployment_id, "drain", "done", platform.clock.now())
-            if deployment.stage == "drain":
-                deployment.stage = None
+        oldest = session.scalar(
+            sa.select(sa.func.min(Deployment.version))
+            .join(Replica, Replica.deployment_id == Deployment.id)
+            .where(Replica.app_id == app_id, Replica.state == ReplicaState.DRAINING)
+        )
+        for deployment in session.scalars(open_stages):
+            if oldest is None or oldest >= deployment.version:
+                end_stage(session, deployment.id, "drain", "done", platform.clock.now())
+                if deployment.stage == "drain":
+                    deployment.stage = None

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Collection
+
 import sqlalchemy as sa
 
 from skypanel.activity.record import PLATFORM_ACTOR, record
-from skypanel.apps.models import App, AppStatus, Wanted
+from skypanel.apps.models import App, AppStatus
 from skypanel.db import Session
+from skypanel.deployments.drain import retire
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.models import Deployment, DeploymentStage, DeploymentStatus, Replica, ReplicaState
 from skypanel.deployments.platform import DeploymentLog, Platform
 from skypanel.deployments.replicas import backends, gone
-from skypanel.deployments.route import put_route
+from skypanel.deployments.route import move_route
 from skypanel.deployments.stages import change, move
-from skypanel.jobs import JobContext
+from skypanel.deployments.status import settle, web_wanted
+from skypanel.drivers.builder.port import BuildFailed
+from skypanel.drivers.router.port import RouterFailed
+from skypanel.drivers.runtime.port import RuntimeFailed
 
+log = logging.getLogger(__name__)
+ENDED_UNBEGUN = (DeploymentStatus.SUPERSEDED, DeploymentStatus.CANCELLED)
 LIVE = (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING)
 
 
@@ -25,11 +34,12 @@ def was_failing(deployment: Deployment) -> DeployFailed | None:
     return DeployFailed(deployment.reason_code, deployment.reason)
 
 
-def fail(
-    ctx: JobContext | None, platform: Platform, deployment: Deployment, why: DeployFailed, log: DeploymentLog
-) -> None:
-    """Records the verdict first, then undoes, then sets the final state: whoever takes over goes on undoing."""
-    del ctx  # the undo is not cancelled
+def fail(platform: Platform, deployment: Deployment, why: DeployFailed, say: DeploymentLog) -> None:
+    """Records the verdict first, then undoes, then sets the final state: whoever takes over goes on undoing.
+
+    A driver that fails in the undo does not keep the truth from being told: what stays behind belongs to no
+    deployment under way then, and the reconciler takes it away.
+    """
 
     def remember(_session: Session, row: Deployment, _app: App) -> None:
         if row.reason_code is None:
@@ -37,50 +47,58 @@ def fail(
 
     change(platform, deployment.id, remember)
     for line in why.evidence:
-        log(f"       {line}")
-    log(f" !     {why.reason}")
-    platform.builder.clean(deployment.id)
-    _remove_new_replicas(platform, deployment)
+        say(f"       {line}")
+    say(f" !     {why.reason}")
+    _as_far_as_it_goes(lambda: platform.builder.clean(deployment.id))
+    _as_far_as_it_goes(lambda: _remove_new_replicas(platform, deployment))
     change(platform, deployment.id, lambda session, row, app: _final_state(session, platform, row, app))
+    _as_far_as_it_goes(lambda: _route_back(platform, deployment, frozenset()))
+
+
+def _as_far_as_it_goes(undo: Callable[[], object]) -> None:
+    try:
+        undo()
+    except (RuntimeFailed, RouterFailed, BuildFailed, OSError) as error:
+        log.warning("a part of the undo is left to the reconciler: %s", error)
+
+
+def _route_back(platform: Platform, deployment: Deployment, without: Collection[str]) -> None:
+    """The route to what served before, in force before anything that it led to ends."""
     with platform.database.reading() as session:
         app = session.get_one(App, deployment.app_id)
-        serving = backends(session, app.id)
+        serving = backends(session, app.id, without=without)
+        web = web_wanted(session, app)
     if app.deleted_at is None:
-        put_route(platform, app, serving)
+        move_route(platform, app, serving, web=web)
 
 
 def _remove_new_replicas(platform: Platform, deployment: Deployment) -> None:
+    """Those that may have got requests drain; the others end at once, so that a cancel ends when its work has."""
     with platform.database.reading() as session:
-        app = session.get_one(App, deployment.app_id)
-        keep = app.current_deployment_id == deployment.id
-        mine = list(
-            session.scalars(
-                sa.select(Replica).where(Replica.deployment_id == deployment.id, Replica.state != ReplicaState.GONE)
-            )
+        row = session.get_one(Deployment, deployment.id)
+        if session.get_one(App, row.app_id).current_deployment_id == row.id:
+            return
+        query = sa.select(Replica).where(
+            Replica.deployment_id == row.id, Replica.state.not_in((ReplicaState.GONE, ReplicaState.DRAINING))
         )
-        others = [
-            backend
-            for backend in backends(session, app.id)
-            if (backend.address, backend.port) not in {(r.address, r.port) for r in mine}
-        ]
-    if keep or not mine:
+        mine = list(session.scalars(query))
+    if not mine:
         return
-    put_route(platform, app, others)  # nobody is sent to a replica that is about to end
-    for replica in mine:
+    served = [r for r in mine if row.stage == "switch" and r.state == ReplicaState.HEALTHY]
+    unused = [r for r in mine if r not in served]
+    _route_back(platform, deployment, {r.id for r in mine})
+    with platform.database.transaction() as session:
+        retire(session, platform, [session.get_one(Replica, r.id) for r in served])
+    for replica in unused:
         platform.runtime.remove(replica.id)
     with platform.database.transaction() as session:
-        for replica in mine:
+        for replica in unused:
             gone(session.get_one(Replica, replica.id), at=platform.clock.now(), failure="its deployment failed")
 
 
 def _final_state(session: Session, platform: Platform, deployment: Deployment, app: App) -> None:
-    if deployment.status not in LIVE:
-        return
     now = platform.clock.now()
-    cancelled = deployment.reason_code == "cancelled"
-    move(deployment, DeploymentStatus.CANCELLED if cancelled else DeploymentStatus.FAILED)
-    deployment.finished_at = now
-    deployment.duration_ms = int((now - deployment.created_at).total_seconds() * 1000)
+    cancelled = deployment.reason_code == "cancelled" or deployment.status in ENDED_UNBEGUN
     for stage in session.scalars(
         sa.select(DeploymentStage).where(
             DeploymentStage.deployment_id == deployment.id, DeploymentStage.status.in_(("running", "failed"))
@@ -88,7 +106,12 @@ def _final_state(session: Session, platform: Platform, deployment: Deployment, a
     ):
         stage.status = "cancelled" if cancelled else "failed"
         stage.finished_at = stage.finished_at or now
-    _app_after_failure(app, deployment, cancelled)
+    if deployment.status not in LIVE:
+        return
+    move(deployment, DeploymentStatus.CANCELLED if cancelled else DeploymentStatus.FAILED)
+    deployment.finished_at = now
+    deployment.duration_ms = int((now - deployment.created_at).total_seconds() * 1000)
+    _app_after_failure(session, app, deployment, cancelled)
     record(
         session,
         organization_id=app.organization_id,
@@ -101,10 +124,10 @@ def _final_state(session: Session, platform: Platform, deployment: Deployment, a
     )
 
 
-def _app_after_failure(app: App, deployment: Deployment, cancelled: bool) -> None:
+def _app_after_failure(session: Session, app: App, deployment: Deployment, cancelled: bool) -> None:
     if app.current_deployment_id is not None:
-        if app.status in (AppStatus.BUILDING, AppStatus.DEPLOYING):
-            app.status = AppStatus.STOPPED if app.wanted == Wanted.STOPPED else AppStatus.RUNNING
-        return
-    app.status = AppStatus.CREATED if cancelled else AppStatus.FAILED
-    app.status_reason = None if cancelled else deployment.reason
+        settle(session, app)
+    elif not cancelled:
+        app.status, app.status_reason = AppStatus.FAILED, deployment.reason
+    elif app.deleted_at is None:
+        app.status, app.status_reason = AppStatus.CREATED, None

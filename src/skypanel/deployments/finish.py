@@ -7,13 +7,15 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from skypanel.activity.record import PLATFORM_ACTOR, record
-from skypanel.apps.models import App, AppStatus
+from skypanel.apps.models import App, Wanted
 from skypanel.db import Session
 from skypanel.deployments.drain import retire
 from skypanel.deployments.models import Deployment, DeploymentStatus, Kind, Replica, ReplicaState
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.replicas import alive
+from skypanel.deployments.restore_env import restore_env
 from skypanel.deployments.stages import begin_stage, end_stage, move
+from skypanel.deployments.status import settle
 from skypanel.jobs import enqueue
 
 
@@ -21,13 +23,17 @@ def finish(session: Session, platform: Platform, deployment_id: str) -> None:
     """Runs exactly once, in one transaction with its own record."""
     now = platform.clock.now()
     deployment = session.get_one(Deployment, deployment_id)
-    app = session.get_one(App, deployment.app_id)
+    app = session.get_one(App, deployment.app_id, with_for_update=True)
     _supersede_older(session, deployment, now)
     move(deployment, DeploymentStatus.RUNNING)
     deployment.finished_at = now
     deployment.duration_ms = int((now - deployment.created_at).total_seconds() * 1000)
     app.current_deployment_id, app.current_version = deployment.id, deployment.version
-    app.status, app.status_reason = AppStatus.RUNNING, None
+    if app.wanted == Wanted.STOPPED and app.deleted_at is None:
+        app.wanted = Wanted.RUNNING  # a deploy starts a stopped app; whoever asked to stop it meanwhile is next in line
+    settle(session, app)
+    if deployment.restore_env and deployment.env_snapshot_id is not None:
+        restore_env(session, platform.vault, app=app, snapshot_id=deployment.env_snapshot_id, now=now)
     old = [replica for replica in alive(session, app.id) if replica.deployment_id != deployment.id]
     if deployment.kind == Kind.ROLLBACK:
         deployment.replicas_restored = healthy_of(session, deployment.id)
@@ -35,7 +41,7 @@ def finish(session: Session, platform: Platform, deployment_id: str) -> None:
     deployment.stage = None if not old else "drain"
     if not old:
         end_stage(session, deployment.id, "drain", "done", now)
-    retire(session, platform, old, deployment_id=deployment.id)
+    retire(session, platform, old)
     record(
         session,
         organization_id=app.organization_id,
@@ -47,7 +53,12 @@ def finish(session: Session, platform: Platform, deployment_id: str) -> None:
         detail={"version": deployment.version, "kind": deployment.kind, "duration_ms": deployment.duration_ms},
     )
     enqueue(
-        session, kind="app.retention", queue="upkeep", key=f"retention:{app.id}", dedup=app.id, args={"app_id": app.id}
+        session,
+        kind="app.retention",
+        queue="upkeep",
+        key=f"retention:{app.id}",
+        dedup=f"retention:{app.id}",
+        args={"app_id": app.id},
     )
 
 

@@ -1,16 +1,17 @@
 """Brings one app from what is there to what is wanted: after a crash, a reboot, a failed health check, or a change
-made by hand. Runs under the app's key, so never beside a deploy."""
+made by hand. Runs under the app's key, or beside the stages of a deployment that touch nothing that runs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import sqlalchemy as sa
 
-from skypanel.apps.models import App, AppStatus, Wanted
+from skypanel.apps.models import App, Wanted
 from skypanel.db import Session
-from skypanel.deployments.backoff import bury, due
+from skypanel.deployments.backoff import bury, due, tell
 from skypanel.deployments.drain import retire
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.health import Verdict, ask, running, why_dead
@@ -18,14 +19,19 @@ from skypanel.deployments.models import Deployment, Replica, ReplicaState
 from skypanel.deployments.plan import Slot, formation_of
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.release import Release
-from skypanel.deployments.replicas import alive, backends
+from skypanel.deployments.replicas import alive, serving
 from skypanel.deployments.retention import UNDER_WAY
 from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, planned, start_one
-from skypanel.deployments.route import put_route, route_of
-from skypanel.jobs import JobContext
+from skypanel.deployments.route import CONFIRM_S, apply_route, put_route, route_of
+from skypanel.deployments.status import settle, web_wanted
+from skypanel.deployments.system_log import SystemLog
 
 
-def mend(ctx: JobContext, platform: Platform, *, app_id: str) -> None:
+class Stoppable(Protocol):
+    def cancelled(self) -> bool: ...
+
+
+def mend(ctx: Stoppable, platform: Platform, *, app_id: str) -> None:
     with platform.database.reading() as session:
         app = session.get_one(App, app_id)
     if app.deleted_at is not None:
@@ -33,7 +39,13 @@ def mend(ctx: JobContext, platform: Platform, *, app_id: str) -> None:
     if app.wanted != Wanted.RUNNING or app.current_deployment_id is None:
         _end_all(platform, app)
         return
-    release = Release.load(platform, app.current_deployment_id)
+    try:
+        release = Release.load(platform, app.current_deployment_id)
+    except DeployFailed as error:
+        with platform.database.transaction() as session:
+            settle(session, session.get_one(App, app_id), why=error.reason)
+        SystemLog(platform, app_id)(error.reason)
+        return
     _bury_dead(platform, release)
     _start_missing(ctx, platform, release)
     _route_to_healthy(platform, release)
@@ -48,30 +60,37 @@ def own(session: Session, app: App) -> list[Replica]:
 
 
 def _end_all(platform: Platform, app: App) -> None:
+    with platform.database.reading() as session:
+        web = web_wanted(session, app)
     if app.wanted != Wanted.RUNNING:
-        put_route(platform, app, ())
+        put_route(platform, app, (), web=web)
     with platform.database.transaction() as session:
         retire(session, platform, own(session, app))
 
 
 def _bury_dead(platform: Platform, release: Release) -> None:
-    """Replicas whose container ended are gone from that very moment; each gets a successor in back-off."""
+    """Replicas whose container ended are gone from that very moment; each gets a successor in back-off. One that was
+    chosen but never started is not dead."""
     with platform.database.reading() as session:
         candidates = [r for r in own(session, release.app) if r.state != ReplicaState.BACKOFF]
     for replica in candidates:
-        container = platform.runtime.get(replica.id)
-        if running(container):
+        if replica.state == ReplicaState.STARTING and replica.started_at is None:
             continue
-        bury(platform, release, replica, container, why_dead(container, release.app))
+        container = platform.runtime.get(replica.id)
+        if not running(container):
+            bury(platform, release, replica, container, why_dead(container, release.app))
 
 
-def _start_missing(ctx: JobContext, platform: Platform, release: Release) -> None:
+def _start_missing(ctx: Stoppable, platform: Platform, release: Release) -> None:
     with platform.database.transaction() as session:
         formation = formation_of(release.process_types, release.app.formation)
         due(session, release, formation, platform.clock.now())
-        waiting = (r for r in own(session, release.app) if r.state == ReplicaState.BACKOFF)
+        waiting = [r for r in own(session, release.app) if r.state == ReplicaState.BACKOFF]
         # A slot whose replica waits in back-off is not missing.
-        choose_replicas(session, platform, release, skip=frozenset(Slot(r.process_type, r.position) for r in waiting))
+        skip = frozenset(Slot(r.process_type, r.position) for r in waiting)
+        chosen = choose_replicas(session, platform, release, skip=skip)
+        session.flush()
+        _succeed_unhealthy(session, platform, release, chosen)
     with platform.database.reading() as session:
         fresh = [
             r
@@ -81,7 +100,8 @@ def _start_missing(ctx: JobContext, platform: Platform, release: Release) -> Non
     started: list[Replica] = []
     for replica in fresh:
         try:
-            if not running(platform.runtime.get(replica.id)):
+            # Without a recorded start nobody knows its address: whoever started it died before saying so.
+            if replica.started_at is None or not running(platform.runtime.get(replica.id)):
                 start_one(platform, release, replica)
             started.append(replica)
         except DeployFailed as error:
@@ -89,7 +109,26 @@ def _start_missing(ctx: JobContext, platform: Platform, release: Release) -> Non
     _wait(ctx, platform, release, started)
 
 
-def _wait(ctx: JobContext, platform: Platform, release: Release, waiting: list[Replica]) -> None:
+def _succeed_unhealthy(session: Session, platform: Platform, release: Release, chosen: Sequence[str]) -> None:
+    """Who takes the place of a replica that fails its health checks carries on its count, and the owner is told."""
+    failing = {
+        Slot(r.process_type, r.position): r
+        for r in own(session, release.app)
+        if r.state == ReplicaState.UNHEALTHY and r.deployment_id == release.deployment.id
+    }
+    now = platform.clock.now()
+    for replica_id in chosen:
+        replica = session.get_one(Replica, replica_id)
+        slot = Slot(replica.process_type, replica.position)
+        if (old := failing.get(slot)) is None:
+            continue
+        why = old.last_failure or "its health checks failed"
+        replica.restarts, replica.last_failure = old.restarts + 1, why
+        tell(session, release.app, slot, f"is replaced: {why}", now, why=why)
+        SystemLog(platform, release.app.id)(f"{slot.name} is replaced: {why}")
+
+
+def _wait(ctx: Stoppable, platform: Platform, release: Release, waiting: list[Replica]) -> None:
     began = time.monotonic()
     pause = 0.02
     while waiting and not ctx.cancelled():
@@ -127,28 +166,17 @@ def _healthy(platform: Platform, replica: Replica) -> None:
 def _route_to_healthy(platform: Platform, release: Release) -> None:
     with platform.database.transaction() as session:
         app = session.get_one(App, release.app.id)
-        replicas = [r for r in own(session, app) if r.deployment_id == release.deployment.id]
-        _set_status(app, release, replicas)
-        targets = backends(session, app.id)
+        settle(session, app)
+        replicas = own(session, app)
         keep = set(planned(session, release).keep)
-        good = {(r.address, r.port) for r in replicas if r.id in keep and r.state == ReplicaState.HEALTHY}
-        targets = tuple(b for b in targets if (b.address, b.port) in good) or targets
-    route = route_of(platform, app, targets)
-    if platform.router.routes().get(app.id) != platform.router.fingerprint(route):
-        platform.router.put(route)
-        platform.router.confirm(route, timeout_s=10)
-
-
-def _set_status(app: App, release: Release, replicas: Sequence[Replica]) -> None:
-    key = "web" if "web" in release.process_types else None
-    relevant = [r for r in replicas if key is None or r.process_type == key]
-    if not relevant or any(r.state in (ReplicaState.HEALTHY, ReplicaState.UNHEALTHY) for r in relevant):
-        if app.status in (AppStatus.CRASHED, AppStatus.RUNNING, AppStatus.DEPLOYING, AppStatus.STOPPED):
-            app.status, app.status_reason = AppStatus.RUNNING, None
-        return
-    worst = max(relevant, key=lambda r: r.restarts)
-    app.status = AppStatus.CRASHED
-    app.status_reason = f"{worst.process_type}.{worst.position} keeps dying: {worst.last_failure}"
+        good = serving(r for r in replicas if r.id in keep and r.state == ReplicaState.HEALTHY)
+        web = web_wanted(session, app)
+    route = route_of(platform, app, good or serving(replicas), web=web)
+    wanted = None if route is None else platform.router.fingerprint(route)
+    if platform.router.routes().get(app.id) != wanted:
+        apply_route(platform, app.id, route)
+        if route is not None:
+            platform.router.confirm(route, timeout_s=CONFIRM_S)
 
 
 def _retire_rest(platform: Platform, release: Release) -> None:

@@ -29,7 +29,7 @@ REFRESH_S = 15.0
 def ask_to_mend(session: Session, app_id: str) -> None:
     """One queued mend per app is enough."""
     enqueue(
-        session, kind="app.mend", queue="deploys", key=app_key(app_id), dedup=f"mend:{app_id}", args={"app_id": app_id}
+        session, kind="app.mend", queue="mends", key=app_key(app_id), dedup=f"mend:{app_id}", args={"app_id": app_id}
     )
 
 

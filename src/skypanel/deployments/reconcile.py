@@ -3,9 +3,8 @@ asks for mending where they differ. It only looks and asks; what it removes itse
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -17,9 +16,12 @@ from skypanel.deployments.models import Deployment, Replica, ReplicaState, Run
 from skypanel.deployments.monitor import ask_to_mend
 from skypanel.deployments.plan import Desired, RolloutPlan, formation_of, plan
 from skypanel.deployments.platform import Platform
-from skypanel.deployments.replicas import as_actual, backends
+from skypanel.deployments.replicas import as_actual, holding, serving
 from skypanel.deployments.retention import UNDER_WAY
+from skypanel.deployments.revive import revive
 from skypanel.deployments.route import route_of
+from skypanel.deployments.run import container_of
+from skypanel.deployments.status import WEB
 from skypanel.drivers.runtime.port import Container, ContainerKind, ContainerStatus
 from skypanel.kit.ids import short
 
@@ -33,26 +35,29 @@ class Findings:
 
 
 def reconcile(platform: Platform) -> Findings:
+    # What is there is looked at before what is wanted: whatever comes into being in between is then no leftover.
     containers = {container.id: container for container in platform.runtime.list()}
+    builds = platform.builder.builds()
+    routes = platform.router.routes()
     with platform.database.reading() as session:
         known = _known_containers(session)
-        differing = _apps_that_differ(session, platform, containers)
+        differing = _apps_that_differ(session, platform, containers, routes)
         building = set(session.scalars(sa.select(Deployment.id).where(Deployment.status.in_(UNDER_WAY))))
         apps = set(session.scalars(sa.select(App.id).where(App.deleted_at.is_(None))))
     removed = _remove_orphans(platform, containers.values(), known)
-    for build_id in platform.builder.builds():
+    for build_id in builds:
         if build_id not in building:
             platform.builder.clean(build_id)
             removed += 1
-    for key in platform.router.routes():
+    for key in routes:
         if key not in apps:
             platform.router.remove(key)
             removed += 1
-    if differing:
-        with platform.database.transaction() as session:
-            for app_id in differing:
-                ask_to_mend(session, app_id)
-    return Findings(len(differing), removed)
+    with platform.database.transaction() as session:
+        revived = revive(session, now=platform.clock.now())
+        for app_id in differing:
+            ask_to_mend(session, app_id)
+    return Findings(len(differing) + revived, removed)
 
 
 def exited(platform: Platform, container_ids: Iterable[str]) -> None:
@@ -69,18 +74,24 @@ def _known_containers(session: Session) -> set[str]:
     replicas = session.scalars(sa.select(Replica.id).where(Replica.state != ReplicaState.GONE))
     runs = session.scalars(sa.select(Run.id).where(Run.status.in_(("queued", "running"))))
     deployments = session.scalars(sa.select(Deployment.id).where(Deployment.status.in_(UNDER_WAY)))
-    return {*replicas, *(f"run-{short(i)}" for i in runs), *(f"release-{short(i)}" for i in deployments)}
+    return {*replicas, *(container_of(i) for i in runs), *(f"release-{short(i)}" for i in deployments)}
 
 
-def _apps_that_differ(session: Session, platform: Platform, containers: dict[str, Container]) -> list[str]:
-    """Apps with a replica that is not there, too few or too many of them, or another route than theirs."""
-    busy = set(session.scalars(sa.select(Deployment.app_id).where(Deployment.status.in_(UNDER_WAY))))
+def _apps_that_differ(
+    session: Session, platform: Platform, containers: dict[str, Container], routes: Mapping[str, str]
+) -> list[str]:
+    """Apps with a replica that is not there, too few or too many of them, or another route than theirs. A fixed number
+    of queries, however many apps there are. Replicas of a deployment under way are its job's business."""
+    under_way = dict(
+        session.execute(sa.select(Deployment.id, Deployment.app_id).where(Deployment.status.in_(UNDER_WAY))).all()
+    )
+    busy = set(under_way.values())
     replicas: dict[str, list[Replica]] = {}
     for replica in session.scalars(
         sa.select(Replica).where(Replica.state.not_in((ReplicaState.GONE, ReplicaState.DRAINING)))
     ):
-        replicas.setdefault(replica.app_id, []).append(replica)
-    routes = platform.router.routes()
+        if replica.deployment_id not in under_way:
+            replicas.setdefault(replica.app_id, []).append(replica)
     current = (
         sa.select(App, Slug.process_types)
         .join(Deployment, Deployment.id == App.current_deployment_id)
@@ -89,29 +100,34 @@ def _apps_that_differ(session: Session, platform: Platform, containers: dict[str
     )
     found = []
     for app, process_types in session.execute(current):
-        if app.id in busy:
-            continue
         mine = replicas.get(app.id, [])
-        running = app.wanted == Wanted.RUNNING
-        route = route_of(platform, app, backends(session, app.id) if running else ())
         if (
             any(r.state in (ReplicaState.STARTING, ReplicaState.UNHEALTHY) for r in mine)
             or any(r.state == ReplicaState.HEALTHY and not _runs(containers.get(r.id)) for r in mine)
             or not _rollout(app, process_types, mine).empty
-            or routes.get(app.id) != platform.router.fingerprint(route)
+            or (app.id not in busy and not _route_is_right(platform, app, process_types, mine, routes))
         ):
             found.append(app.id)
     return found
 
 
-def _rollout(app: App, process_types: dict[str, str], replicas: Iterable[Replica]) -> RolloutPlan:
+def _route_is_right(
+    platform: Platform,
+    app: App,
+    process_types: Mapping[str, str],
+    replicas: Sequence[Replica],
+    routes: Mapping[str, str],
+) -> bool:
+    web = formation_of(process_types, app.formation).get(WEB)
+    route = route_of(platform, app, serving(replicas), web=web)
+    return routes.get(app.id) == (None if route is None else platform.router.fingerprint(route))
+
+
+def _rollout(app: App, process_types: Mapping[str, str], replicas: Iterable[Replica]) -> RolloutPlan:
     assert app.current_deployment_id is not None
     desired = Desired(app.current_deployment_id, app.generation, formation_of(process_types, app.formation))
     # One that waits in back-off holds its slot: the monitor wakes it when its time has come.
-    actual = [
-        dataclasses.replace(as_actual(r), usable=True) if r.state == ReplicaState.BACKOFF else as_actual(r)
-        for r in replicas
-    ]
+    actual = [holding(r) if r.state == ReplicaState.BACKOFF else as_actual(r) for r in replicas]
     return plan(desired if app.wanted == Wanted.RUNNING else None, actual)
 
 

@@ -12,9 +12,8 @@ from skypanel.builds.launch import launch
 from skypanel.builds.models import Slug
 from skypanel.db import Session
 from skypanel.deployments.errors import DeployFailed
-from skypanel.deployments.models import Deployment
+from skypanel.deployments.models import Deployment, Kind
 from skypanel.deployments.platform import DeploymentLog, Platform
-from skypanel.deployments.restore_env import restore_env
 from skypanel.drivers.runtime.port import ContainerKind, ContainerSpec, Limits, RunLimits, RuntimeFailed
 from skypanel.jobs import JobContext
 from skypanel.kit.ids import short
@@ -81,13 +80,23 @@ class Release:
 
 
 def prepare_release(session: Session, platform: Platform, deployment_id: str) -> None:
-    """Fixes the variables of this release: today's, or those of the version a rollback restores."""
+    """Fixes slug and variables of this release, now that its turn has come: an environment change is one of the
+    release that is current today, not of the one when it was asked for."""
     deployment = session.get_one(Deployment, deployment_id)
     app = session.get_one(App, deployment.app_id)
-    now = platform.clock.now()
-    if deployment.restore_env and deployment.env_snapshot_id is not None:
-        restore_env(session, platform.vault, app=app, snapshot_id=deployment.env_snapshot_id, now=now)
-    deployment.env_snapshot_id = snapshot(session, app=app, vault=platform.vault, now=now).id
+    if deployment.kind == Kind.ROLLBACK:
+        deployment.rolled_back_from = app.current_version
+    if deployment.kind == Kind.ENV:
+        _of_current(deployment, session.get_one(Deployment, app.current_deployment_id))
+    if not (deployment.restore_env and deployment.env_snapshot_id is not None):
+        deployment.env_snapshot_id = snapshot(session, app=app, vault=platform.vault, now=platform.clock.now()).id
+
+
+def _of_current(deployment: Deployment, current: Deployment) -> None:
+    deployment.slug_id, deployment.branch = current.slug_id, current.branch
+    deployment.commit, deployment.commit_message = current.commit, current.commit_message
+    deployment.commit_author = current.commit_author
+    deployment.build_log_of = current.build_log_of or current.id
 
 
 def run_release_command(ctx: JobContext, platform: Platform, release: Release, log: DeploymentLog) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from skypanel.deployments.plan import Actual, Slot
 from skypanel.drivers.router.port import Backend
 from skypanel.kit.ids import short
 
-SERVING = (ReplicaState.STARTING, ReplicaState.HEALTHY, ReplicaState.UNHEALTHY)
+UP = (ReplicaState.HEALTHY, ReplicaState.UNHEALTHY)
 
 
 def alive(session: Session, app_id: str) -> Sequence[Replica]:
@@ -35,6 +36,11 @@ def as_actual(replica: Replica) -> Actual:
         slot=Slot(replica.process_type, replica.position),
         usable=replica.state in (ReplicaState.STARTING, ReplicaState.HEALTHY),
     )
+
+
+def holding(replica: Replica) -> Actual:
+    """As one that holds its slot, whatever its state: in back-off it is woken in time, unhealthy it is replaced."""
+    return dataclasses.replace(as_actual(replica), usable=True)
 
 
 def container_id(app: App, deployment: Deployment, slot: Slot) -> str:
@@ -77,15 +83,17 @@ def gone(replica: Replica, *, at: datetime, failure: str | None = None) -> None:
         replica.last_failure = failure
 
 
-def backends(session: Session, app_id: str) -> tuple[Backend, ...]:
-    """Addresses of the web replicas that may get requests: healthy ones, and those that fail but are not given up."""
-    query = sa.select(Replica).where(
-        Replica.app_id == app_id,
-        Replica.process_type == "web",
-        Replica.state.in_((ReplicaState.HEALTHY, ReplicaState.UNHEALTHY)),
-    )
-    return tuple(
-        sorted(
-            Backend(r.address, r.port) for r in session.scalars(query) if r.address is not None and r.port is not None
-        )
-    )
+def backends(session: Session, app_id: str, *, without: Collection[str] = ()) -> tuple[Backend, ...]:
+    """Addresses of the app's web replicas that may get requests."""
+    replicas = session.scalars(sa.select(Replica).where(Replica.app_id == app_id, Replica.state.in_(UP)))
+    return serving(replica for replica in replicas if replica.id not in without)
+
+
+def serving(replicas: Iterable[Replica]) -> tuple[Backend, ...]:
+    """Healthy web replicas, and those that fail but are not given up."""
+    found = [
+        Backend(r.address, r.port)
+        for r in replicas
+        if r.process_type == "web" and r.state in UP and r.address is not None and r.port is not None
+    ]
+    return tuple(sorted(found))

@@ -1,4 +1,4 @@
-"""A rollback that was asked to brings its version's variables back as the app's own."""
+"""A rollback that was asked to brings its version's variables back as the app's own, once it serves."""
 
 from __future__ import annotations
 

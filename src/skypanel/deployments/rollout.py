@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy as sa
 
+from skypanel.apps.models import Wanted
 from skypanel.db import Session
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.health import Verdict, ask, is_alive, running, why_crashed, why_not_started
@@ -17,14 +18,15 @@ from skypanel.deployments.plan import Desired, RolloutPlan, Slot, formation_of, 
 from skypanel.deployments.platform import DeploymentLog, Platform
 from skypanel.deployments.release import Release
 from skypanel.deployments.replicas import alive, as_actual, backends, new_replica
-from skypanel.deployments.route import put_route
+from skypanel.deployments.route import CONFIRM_S, apply_route, route_of
+from skypanel.deployments.status import WEB
 from skypanel.drivers.runtime.port import ContainerKind, RuntimeFailed
 from skypanel.jobs import JobContext
 
 PARALLEL_STARTS = 4
 CHECK_PAUSE_S = 0.01  # between two questions to a starting replica; grows to a quarter second
 WORKER_SETTLES_S = 1.0  # a process without a port counts as healthy when it lives this long
-CONFIRM_S = 10.0
+ASKING_AT_ONCE = 8
 
 
 def desired_of(release: Release) -> Desired:
@@ -99,7 +101,7 @@ def check(ctx: JobContext, platform: Platform, release: Release, log: Deployment
     pause = CHECK_PAUSE_S
     while waiting:
         ctx.check_cancelled()
-        verdicts = [(replica, _look(platform, release, replica, began)) for replica in waiting]
+        verdicts = list(zip(waiting, _look_at_all(platform, release, waiting, began), strict=True))
         healthy = [replica for replica, verdict in verdicts if verdict.healthy]
         if healthy:
             _mark_healthy(platform, healthy)
@@ -115,6 +117,14 @@ def check(ctx: JobContext, platform: Platform, release: Release, log: Deployment
         if waiting:
             time.sleep(pause)
             pause = min(0.25, pause * 1.3)
+
+
+def _look_at_all(platform: Platform, release: Release, replicas: Sequence[Replica], began: float) -> Sequence[Verdict]:
+    """Beside each other: one that does not answer shall not keep the others from being asked."""
+    if len(replicas) == 1:
+        return [_look(platform, release, replicas[0], began)]
+    with ThreadPoolExecutor(ASKING_AT_ONCE, thread_name_prefix="check") as pool:
+        return list(pool.map(lambda replica: _look(platform, release, replica, began), replicas))
 
 
 def _look(platform: Platform, release: Release, replica: Replica, began: float) -> Verdict:
@@ -156,8 +166,10 @@ def switch(platform: Platform, release: Release, log: DeploymentLog) -> None:
         keep = set(planned(session, release).keep)
         mine = {(r.address, r.port) for r in alive(session, app.id) if r.id in keep}
         targets = [backend for backend in backends(session, app.id) if (backend.address, backend.port) in mine]
-    route = put_route(platform, app, targets)
-    if not targets:
+    # An app that is being started again is `stopped` until its new version serves, and that is now.
+    route = route_of(platform, app, targets, web=desired_of(release).formation.get(WEB), wanted=Wanted.RUNNING)
+    apply_route(platform, app.id, route)
+    if route is None or not targets:
         return
     if not platform.router.confirm(route, timeout_s=CONFIRM_S):
         raise DeployFailed(

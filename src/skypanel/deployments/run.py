@@ -14,6 +14,12 @@ from skypanel.drivers.runtime.port import ContainerKind, Exit, RunLimits, Runtim
 from skypanel.jobs import Cancelled, JobContext
 from skypanel.kit.ids import short
 
+INTERRUPTED = "The platform was restarted while it ran; start it again."
+
+
+def container_of(run_id: str) -> str:
+    return f"run-{short(run_id)}"
+
 
 def run(ctx: JobContext, platform: Platform, *, run_id: str) -> None:
     with platform.database.transaction() as session:
@@ -24,11 +30,17 @@ def run(ctx: JobContext, platform: Platform, *, run_id: str) -> None:
         if app.deleted_at is not None:
             row.status, row.finished_at, row.reason = "cancelled", platform.clock.now(), "The app was deleted."
             return
-        row.status, row.started_at = "running", platform.clock.now()
+        begun = row.status == "running"
+        if not begun:
+            row.status, row.started_at = "running", platform.clock.now()
+    if begun:  # by a worker that has been restarted since; a command is never started twice
+        platform.runtime.remove(container_of(run_id))
+        close_run(platform, run_id, "failed", INTERRUPTED)
+        return
     sink = _RunLog(platform, app.id, run_id)
     try:
         release = Release.load(platform, row.deployment_id)
-        spec = release.spec(f"run-{short(run_id)}", ContainerKind.RUN, "run.1", row.command)
+        spec = release.spec(container_of(run_id), ContainerKind.RUN, "run.1", row.command)
         limits = RunLimits(platform.rules.run_timeout_s, platform.rules.output_bytes)
         ended = platform.runtime.run(spec, limits=limits, on_output=sink, cancelled=ctx.cancelled)
     except (RuntimeFailed, DeployFailed) as error:

@@ -1,4 +1,4 @@
-"""Recording where a deployment is. The only writer of `Deployment.status`, by the table of allowed moves."""
+"""Recording where a deployment is, by the table of allowed moves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from skypanel.apps.models import App, AppStatus
 from skypanel.db import Session
 from skypanel.deployments.models import MOVES, Deployment, DeploymentStage, DeploymentStatus
 from skypanel.deployments.platform import Platform
+from skypanel.jobs import Cancelled, Lost
 
 T = TypeVar("T")
 STAGES = ("fetch", "build", "release", "start", "check", "switch", "drain")
@@ -50,23 +51,33 @@ def end_stage(session: Session, deployment_id: str, name: str, status: str, now:
 
 
 def staged(platform: Platform, deployment_id: str, name: str, do: Callable[[], T]) -> T:
-    """Records that the stage runs and how it ended; the app shows it while nothing else serves."""
+    """Records that the stage runs and how it ended; the app shows it while nothing else serves.
+    Raises Cancelled when the deployment was cancelled or superseded before it began."""
     with platform.database.transaction() as session:
-        deployment = session.get_one(Deployment, deployment_id)
+        deployment = session.get_one(Deployment, deployment_id, with_for_update=True)
+        if deployment.finished_at is not None:
+            raise Cancelled(deployment.job_id)
         begin_stage(session, deployment, name, platform.clock.now())
         app = session.get_one(App, deployment.app_id)
         if app.status != AppStatus.RUNNING and app.deleted_at is None:
             building = deployment.status == DeploymentStatus.BUILDING
             app.status = AppStatus.BUILDING if building else AppStatus.DEPLOYING
             app.status_reason = None
-    outcome = "failed"
+    outcome: str | None = "failed"
     try:
         result = do()
         outcome = "done"
         return result
+    except Lost:
+        outcome = None  # another worker is in this stage by now
+        raise
+    except Cancelled:
+        outcome = "cancelled"
+        raise
     finally:
-        with platform.database.transaction() as session:
-            end_stage(session, deployment_id, name, outcome, platform.clock.now())
+        if outcome is not None:
+            with platform.database.transaction() as session:
+                end_stage(session, deployment_id, name, outcome, platform.clock.now())
 
 
 def change(platform: Platform, deployment_id: str, edit: Callable[[Session, Deployment, App], None]) -> None:

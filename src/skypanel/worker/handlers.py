@@ -13,11 +13,13 @@ from skypanel.deployments.mend import mend
 from skypanel.deployments.operate import restart, scale, stop
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.retention import retain
-from skypanel.deployments.run import close_run, run
-from skypanel.jobs import JobContext, JobKind
+from skypanel.deployments.run import INTERRUPTED, close_run, container_of, run
+from skypanel.jobs import JobContext, JobKind, Killed
 from skypanel.worker.upkeep import Upkeep
 
-QUEUES = {"deploys": 8, "runs": 8, "drains": 64, "upkeep": 2}
+# Deploys mostly wait: for a build slot, for a build, for health. Mending has a queue of its own, so that no number of
+# them keeps a crashed app from coming back.
+QUEUES = {"deploys": 32, "mends": 16, "runs": 16, "drains": 64, "upkeep": 2}
 
 
 def handlers(platform: Platform, upkeep: Upkeep, *, after: Callable[[], None]) -> dict[str, JobKind]:
@@ -58,5 +60,6 @@ def _second(verb: Callable[..., Any], platform: Platform, ctx: JobContext, **arg
 def _run_given_up(ctx: JobContext, platform: Platform, error: Exception) -> None:
     """A one-off command is never started twice: when its worker died it has failed, and says so."""
     run_id = ctx.args["run_id"]
-    del error
-    close_run(platform, run_id, "failed", "The platform was restarted while it ran; start it again.")
+    why = INTERRUPTED if isinstance(error, Killed) else f"Something went wrong on the platform's side: {error}"
+    platform.runtime.remove(container_of(run_id))
+    close_run(platform, run_id, "failed", why)
