@@ -103,6 +103,7 @@ class Exit:
     cancelled: bool = False
     output_exceeded: bool = False
     disk_exceeded: bool = False
+    processes_exceeded: bool = False  # at least one process was refused; by itself this ends nothing
 
 
 @dataclass(frozen=True)

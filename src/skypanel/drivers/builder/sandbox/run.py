@@ -150,6 +150,11 @@ def execute(
 
 def _limit(end: Exit, request: BuildRequest) -> BuildFailed | None:
     limits = request.limits
+    if end.processes_exceeded and end.code != 0:  # whatever it failed of in the end
+        return BuildFailed(
+            "build_processes",
+            f"The build ran more than its {limits.pids} processes at once: make it do less at the same time.",
+        )
     if end.timed_out:
         return BuildFailed(
             "build_timeout",
@@ -166,6 +171,6 @@ def _limit(end: Exit, request: BuildRequest) -> BuildFailed | None:
         )
     if end.output_exceeded:
         return BuildFailed(
-            "build_output", f"The build printed more than {limits.output_bytes // 1000} KB: make its tools print less."
+            "build_output", f"The build printed more than {limits.output_bytes // 1024} KB: make its tools print less."
         )
     return None

@@ -80,6 +80,11 @@ class Cgroups:
         directory = memory.mount / path
         return _field(directory / ("memory.events" if memory.v2 else "memory.oom_control"), "oom_kill")
 
+    def refused_processes(self, path: str) -> int:
+        """How many times the limit of processes kept one from starting."""
+        pids = self._with("pids")
+        return _field(pids.mount / path / "pids.events", "max") if pids is not None else 0
+
     def usage(self, path: str) -> tuple[float, int] | None:
         """CPU seconds so far and bytes of memory now; None when there is no such cgroup."""
         cpu, memory = self._with("cpuacct"), self._with("memory")

@@ -49,6 +49,7 @@ def run_to_end(
         return Exit(
             code, oom_killed=code != 0 and starter.cgroups.oom_kills(cgroup) > 0, timed_out=verdict.timed_out,
             cancelled=verdict.cancelled, output_exceeded=verdict.output_exceeded, disk_exceeded=verdict.disk_exceeded,
+            processes_exceeded=starter.cgroups.refused_processes(cgroup) > 0,
         )  # fmt: skip
     finally:
         starter.remove(spec.id)
