@@ -25,6 +25,7 @@ class Load:
     done: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
+    quick_s: list[float] = field(default_factory=list)  # of every answered request on a new connection, connecting too
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; requests under way are answered before it returns."""
@@ -52,6 +53,7 @@ class Load:
         self.seen[body.decode().strip()] += 1
 
     async def _once(self, kind: str, path: str) -> None:
+        began = time.monotonic()
         try:
             reader, writer = await self._connect()
             try:
@@ -59,6 +61,8 @@ class Load:
             finally:
                 writer.close()
             self.done[kind] += 1
+            if kind == "new":
+                self.quick_s.append(time.monotonic() - began)
         except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
             self._fail(kind, error)
 
