@@ -194,6 +194,9 @@ def containers(settings: Settings) -> list[Finding]:
     runtime = wiring.container_runtime(settings, instance)
     if not hasattr(runtime, "diagnose"):
         return []
+    unused = holder_of(settings.data_dir) is None and not runtime.list()
     diagnosed = cast(Diagnoses, runtime).diagnose()
+    if unused:
+        wiring.stop_all_containers(settings)  # the network and control groups that looking made
     problems = [Finding(problem.check, False, problem.message, problem.remedy) for problem in diagnosed]
     return problems or [Finding("containers", True, "start, network and egress work")]

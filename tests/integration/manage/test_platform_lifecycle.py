@@ -138,3 +138,42 @@ def test_doctor_of_this_machine_finds_nothing_that_blocks(platform: Platform) ->
     assert blocking == []
     assert done.returncode == 0
     assert not platform.data_dir.exists()
+
+
+def test_the_demo_answers_writes_what_it_made_and_leaves_nothing(platform: Platform) -> None:
+    written = platform.data_dir / "demo.json"
+    for attempt in ("first", "second"):
+        log = (platform.data_dir.parent / f"{attempt}.log").open("wb")
+        running = subprocess.Popen(
+            [*COMMAND, "demo"], env=platform.environment, stdout=log, stderr=log, start_new_session=True
+        )
+        log.close()
+        platform.started.append(running)
+        until(lambda: b"Ctrl-C ends" in Path(log.name).read_bytes() or running.poll() is not None, "the demo")  # noqa: B023
+        assert running.poll() is None, Path(log.name).read_text()
+        assert written.stat().st_mode & 0o777 == 0o600
+        content = json.loads(written.read_text())
+        assert set(content) == {"dashboard", "api", "email", "password", "token", "organization_id", "app"}
+        assert content["app"] == {"slug": "hello", "url": f"http://hello.apps.localhost:{platform.port}"}
+        host = {"Host": "hello.apps.localhost"}
+        answer = httpx.get(f"http://127.0.0.1:{platform.port}/", headers=host, timeout=10, trust_env=False)
+        assert (answer.status_code, answer.text.startswith("Hello")) == (200, True)
+
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(timeout=PATIENCE_S) == 0
+        assert set(platform.processes().values()) == {None}
+        assert list((platform.data_dir / "containers").iterdir()) == []
+        assert left_on_the_machine(platform) == []
+    assert platform.run("doctor").returncode == 0
+    assert left_on_the_machine(platform) == []
+
+
+def left_on_the_machine(platform: Platform) -> list[str]:
+    identifier = json.loads((platform.data_dir / "instance.json").read_text())["id"]
+    listed = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        for command in (["nft", "list", "tables"], ["ip", "-br", "link"], ["ip", "netns"])
+    ]
+    control_groups = [str(path) for path in Path("/sys/fs/cgroup").glob("**/skypanel-*")]
+    found = [line for lines in [*listed, control_groups] for line in lines]
+    return [line for line in found if identifier in line or f"sky{identifier[:6]}" in line]
