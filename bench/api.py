@@ -61,14 +61,24 @@ def scratch(path: Path) -> Database:
 
 def services(database: Database) -> Services:
     return Services(
-        database=database, clock=SystemClock(), vault=Vault([Fernet.generate_key().decode()]),
+        database=database,
+        clock=SystemClock(),
+        vault=Vault([Fernet.generate_key().decode()]),
         auth=AuthPolicy(
             jwt_key=Secret("bench" * 10), session_hours=24, login_failures_per_quarter=1000, registration="open"
         ),
-        logs=MemoryLogStore(), check_git_url=lambda _url: None, app_url=lambda slug: f"http://{slug}.apps.localhost",
-        max_apps_per_org=10, max_deployments_per_hour=0, single_organization=False, currency="EUR",
-        readiness=dict, public_url="http://localhost", git_dir=Path("/nonexistent"), version="0",
-    )  # fmt: skip
+        logs=MemoryLogStore(),
+        check_git_url=lambda _url: None,
+        app_url=lambda slug: f"http://{slug}.apps.localhost",
+        max_apps_per_org=10,
+        max_deployments_per_hour=0,
+        single_organization=False,
+        currency="EUR",
+        readiness=dict,
+        public_url="http://localhost",
+        git_dir=Path("/nonexistent"),
+        version="0",
+    )
 
 
 def fill(database: Database, *, mine: str, count: int) -> None:
@@ -81,8 +91,16 @@ def fill(database: Database, *, mine: str, count: int) -> None:
             organization = new_id()
             session.execute(
                 sa.insert(Organization),
-                [{"id": organization, "slug": f"o-{organization}"[:40], "name": "o", "status": "active", "created_at": NOW}],
-            )  # fmt: skip
+                [
+                    {
+                        "id": organization,
+                        "slug": f"o-{organization}"[:40],
+                        "name": "o",
+                        "status": "active",
+                        "created_at": NOW,
+                    }
+                ],
+            )
             owners += [organization] * 10
         # Mine are spread among the others, as on a platform that grew.
         step = max(1, count // MINE)
@@ -100,31 +118,87 @@ def _rows(owners: list[str], begin: int, plan: Plan) -> dict[Any, list[dict[str,
     apps, deployments, slugs, replicas = [], [], [], []
     for number, owner in enumerate(owners, begin):
         app, deployment, slug = new_id(), new_id(), new_id()
-        apps.append({
-            "id": app, "organization_id": owner, "name": f"app {number}", "slug": f"app-{number}", "uid": 200_000 + number,
-            "git_url": f"https://git.example.org/team/app-{number}.git", "branch": "main", "buildpacks": [],
-            "build_cache": True, "plan_id": plan.id, "plan_slug": plan.slug, "cpu_millis": plan.cpu_millis,
-            "memory_mb": plan.memory_mb, "disk_mb": plan.disk_mb, "max_replicas": plan.max_replicas,
-            "price_per_hour_micro": plan.price_per_hour_micro, "formation": {"web": 1}, "health_type": "http",
-            "health_path": "/", "health_interval_s": 30, "health_timeout_s": 5, "health_retries": 3,
-            "status": "running", "wanted": "running", "generation": 1, "next_version": 2,
-            "current_deployment_id": deployment, "current_version": 1, "created_at": NOW,
-        })  # fmt: skip
-        slugs.append({
-            "id": slug, "app_id": app, "digest": "sha256:" + "0" * 64, "size_bytes": 5_000_000, "layers": [],
-            "toolchains": [], "process_types": {"web": "gunicorn --bind 0.0.0.0:$PORT app:app"}, "config_vars": {},
-            "buildpack": "Python (pip)", "stack": "host", "created_at": NOW,
-        })  # fmt: skip
-        deployments.append({
-            "id": deployment, "app_id": app, "organization_id": owner, "version": 1, "kind": "deploy",
-            "status": "running", "cause": "api", "branch": "main", "slug_id": slug, "restore_env": False,
-            "created_at": NOW,
-        })  # fmt: skip
-        replicas.append({
-            "id": f"{app[-12:]}-v1-web-1-{number}", "app_id": app, "organization_id": owner, "deployment_id": deployment,
-            "generation": 1, "process_type": "web", "position": 1, "state": "healthy", "node": "node", "restarts": 0,
-            "failures": 0, "plan_slug": plan.slug, "price_per_hour_micro": plan.price_per_hour_micro, "created_at": NOW,
-        })  # fmt: skip
+        apps.append(
+            {
+                "id": app,
+                "organization_id": owner,
+                "name": f"app {number}",
+                "slug": f"app-{number}",
+                "uid": 200_000 + number,
+                "git_url": f"https://git.example.org/team/app-{number}.git",
+                "branch": "main",
+                "buildpacks": [],
+                "build_cache": True,
+                "plan_id": plan.id,
+                "plan_slug": plan.slug,
+                "cpu_millis": plan.cpu_millis,
+                "memory_mb": plan.memory_mb,
+                "disk_mb": plan.disk_mb,
+                "max_replicas": plan.max_replicas,
+                "price_per_hour_micro": plan.price_per_hour_micro,
+                "formation": {"web": 1},
+                "health_type": "http",
+                "health_path": "/",
+                "health_interval_s": 30,
+                "health_timeout_s": 5,
+                "health_retries": 3,
+                "status": "running",
+                "wanted": "running",
+                "generation": 1,
+                "next_version": 2,
+                "current_deployment_id": deployment,
+                "current_version": 1,
+                "created_at": NOW,
+            }
+        )
+        slugs.append(
+            {
+                "id": slug,
+                "app_id": app,
+                "digest": "sha256:" + "0" * 64,
+                "size_bytes": 5_000_000,
+                "layers": [],
+                "toolchains": [],
+                "process_types": {"web": "gunicorn --bind 0.0.0.0:$PORT app:app"},
+                "config_vars": {},
+                "buildpack": "Python (pip)",
+                "stack": "host",
+                "created_at": NOW,
+            }
+        )
+        deployments.append(
+            {
+                "id": deployment,
+                "app_id": app,
+                "organization_id": owner,
+                "version": 1,
+                "kind": "deploy",
+                "status": "running",
+                "cause": "api",
+                "branch": "main",
+                "slug_id": slug,
+                "restore_env": False,
+                "created_at": NOW,
+            }
+        )
+        replicas.append(
+            {
+                "id": f"{app[-12:]}-v1-web-1-{number}",
+                "app_id": app,
+                "organization_id": owner,
+                "deployment_id": deployment,
+                "generation": 1,
+                "process_type": "web",
+                "position": 1,
+                "state": "healthy",
+                "node": "node",
+                "restarts": 0,
+                "failures": 0,
+                "plan_slug": plan.slug,
+                "price_per_hour_micro": plan.price_per_hour_micro,
+                "created_at": NOW,
+            }
+        )
     return {App: apps, Slug: slugs, Deployment: deployments, Replica: replicas}
 
 
@@ -159,9 +233,10 @@ async def prepare(path: Path, count: int) -> Side:
         content = (await client.post("/api/auth/register", json=body)).json()
     organization = content["organizations"][0]["id"]
     side.headers = {
-        "Authorization": f"Bearer {content['token']}", "X-Organization-Id": organization,
+        "Authorization": f"Bearer {content['token']}",
+        "X-Organization-Id": organization,
         "Cookie": f"{SESSION}={content['token']}",
-    }  # fmt: skip
+    }
     fill(database, mine=organization, count=count)
     return side
 
@@ -182,11 +257,15 @@ def main() -> None:
     small, large = (sides[count] for count in COUNTS)
     rows = [
         Row(
-            f"{what}, p95, 1,000 apps of the organization, 100,000 in all", percentile(large.took[what], 95), "ms", bar,
-            percentile(small.took[what], 95), "ms at 10,000",
+            f"{what}, p95, 1,000 apps of the organization, 100,000 in all",
+            percentile(large.took[what], 95),
+            "ms",
+            bar,
+            percentile(small.took[what], 95),
+            "ms at 10,000",
         )
         for what, bar in BARS.items()
-    ]  # fmt: skip
+    ]
     for what in PAGES:
         growth = median(large.took[what]) / median(small.took[what])
         rows.append(Row(f"{what}: median at 100,000 ÷ at 10,000", growth, "x", 1.2, 1.0))

@@ -13,19 +13,23 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.report import Row, median, publish
 from git_http import GitHttpServer
 from sample_apps import plain_server
 from site_under_test import Client, Site, site
+
+from bench.report import Row, median, publish
 
 IDLE_S = 30
 SETTLE_S = 12  # the launcher trims Traefik and schedules run for the first time
 LOOKS = 5
 TICKS = os.sysconf("SC_CLK_TCK")
 NAMES = {
-    "uvicorn": "server", "skypanel.manage.worker": "worker", "traefik --config": "traefik", "launch.py": "launcher",
+    "uvicorn": "server",
+    "skypanel.manage.worker": "worker",
+    "traefik --config": "traefik",
+    "launch.py": "launcher",
     "supervisord": "supervisord",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -123,18 +127,30 @@ def main() -> None:
             time.sleep(5)
             with_apps = idle(running)
     rows = [
-        Row("idle memory (PSS) of the platform, no apps", sum(pss.values()), "MB", 280, 350, "MB: Dokploy", note="stretch 200"),
+        Row(
+            "idle memory (PSS) of the platform, no apps",
+            sum(pss.values()),
+            "MB",
+            280,
+            350,
+            "MB: Dokploy",
+            note="stretch 200",
+        ),
         Row("idle CPU of the platform, no apps", sum(cpu.values()), "% of a core", 1.0),
         Row("idle wake-ups, no apps", sum(wakes.values()), "per s"),
         Row("memory (PSS) beside each replica's own", sum(beside.values()), "MB"),
         Row("idle memory with five replicas", sum(with_apps[0].values()), "MB"),
         Row("idle CPU with five replicas", sum(with_apps[1].values()), "% of a core"),
-    ]  # fmt: skip
+    ]
     detail = {
-        "PSS, MB": rounded(pss), "CPU, %": rounded(cpu), "wake-ups per s": rounded(wakes),
-        "beside each replica, MB": rounded(beside), "PSS with five replicas": rounded(with_apps[0]),
-        "CPU with five replicas": rounded(with_apps[1]), "wake-ups with five replicas": rounded(with_apps[2]),
-    }  # fmt: skip
+        "PSS, MB": rounded(pss),
+        "CPU, %": rounded(cpu),
+        "wake-ups per s": rounded(wakes),
+        "beside each replica, MB": rounded(beside),
+        "PSS with five replicas": rounded(with_apps[0]),
+        "CPU with five replicas": rounded(with_apps[1]),
+        "wake-ups with five replicas": rounded(with_apps[2]),
+    }
     for what, values in detail.items():
         print(f"{what}: {values}")
     publish("idle", rows, detail=detail)

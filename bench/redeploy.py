@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from git_http import GitHttpServer
+from site_under_test import Client, site
+
 from bench import ROOT, floors
 from bench.report import Row, median, publish
 from bench.visits import Answer, ask, until
-from git_http import GitHttpServer
-from site_under_test import Client, site
 
 ROUNDS = 5
 REPLICAS = 5
@@ -70,14 +71,18 @@ def samples() -> list[Sample]:
         Sample(
             "Flask + gunicorn",
             {"requirements.txt": "flask\ngunicorn\n", "Procfile": "web: gunicorn --bind 0.0.0.0:$PORT app:app\n"},
-            "app.py", FLASK_CODE, ["venv/bin/gunicorn", "--bind", "0.0.0.0:$PORT", "app:app"],
+            "app.py",
+            FLASK_CODE,
+            ["venv/bin/gunicorn", "--bind", "0.0.0.0:$PORT", "app:app"],
         ),
         Sample(
             "Express",
             {name: (express / name).read_text() for name in ("package.json", "package-lock.json")},
-            "index.js", EXPRESS_CODE, ["node", "index.js"],
+            "index.js",
+            EXPRESS_CODE,
+            ["node", "index.js"],
         ),
-    ]  # fmt: skip
+    ]
 
 
 @dataclass
@@ -254,21 +259,49 @@ def rows(sample: Sample, floor: Floors) -> list[Row]:
     install = floor.install["cold"] * 1000
     start, container = floor.process * 1000, floor.container * 1000
     found = [
-        Row(f"{sample.name}: redeploy of a one-line change", ms("redeploy"), "ms", 1000, hand, "ms by hand: fetch, unchanged install, start"),
-        Row(f"{sample.name}: first deploy, new app, its package cache empty", ms("first"), "ms", 1000 + install, install + hand, f"ms by hand, {install:.0f} of it the install"),
+        Row(
+            f"{sample.name}: redeploy of a one-line change",
+            ms("redeploy"),
+            "ms",
+            1000,
+            hand,
+            "ms by hand: fetch, unchanged install, start",
+        ),
+        Row(
+            f"{sample.name}: first deploy, new app, its package cache empty",
+            ms("first"),
+            "ms",
+            1000 + install,
+            install + hand,
+            f"ms by hand, {install:.0f} of it the install",
+        ),
         Row(f"{sample.name}: rollback", ms("rollback"), "ms", 1000, container, "ms: runc start to first answer"),
-        Row(f"{sample.name}: scale 1 → 5, all five answer", ms("scale"), "ms", 1500, container, "ms: one container by runc"),
-        Row(f"{sample.name}: restart, new replica answers", ms("restart"), "ms", None, container, "ms: runc start to first answer"),
+        Row(
+            f"{sample.name}: scale 1 → 5, all five answer",
+            ms("scale"),
+            "ms",
+            1500,
+            container,
+            "ms: one container by runc",
+        ),
+        Row(
+            f"{sample.name}: restart, new replica answers",
+            ms("restart"),
+            "ms",
+            None,
+            container,
+            "ms: runc start to first answer",
+        ),
         Row(f"{sample.name}: start of a stopped app", ms("start"), "ms", None, start, "ms: process start to first 200"),
         Row(f"{sample.name}: stop until the 503 page", ms("stop"), "ms"),
-    ]  # fmt: skip
+    ]
     if "dependency" in sample.times:
         added = floor.install["added"] * 1000 + floor.fetch * 1000 + start
         note = "ms by hand: fetch, install, start"
         found.insert(
             2, Row(f"{sample.name}: one new dependency, in the cache", ms("dependency"), "ms", 1500, added, note)
         )
-    return found  # fmt: skip
+    return found
 
 
 def main() -> None:
@@ -292,12 +325,14 @@ def main() -> None:
                 stages = {what: round(median(times) * 1000, 1) for what, times in sample.stages.items()}
                 detail[sample.name] = {
                     "by hand, ms": {
-                        "fetch": floor.fetch * 1000, **{k: v * 1000 for k, v in floor.install.items()},
-                        "process to first 200": floor.process * 1000, "runc to first answer": floor.container * 1000,
+                        "fetch": floor.fetch * 1000,
+                        **{k: v * 1000 for k, v in floor.install.items()},
+                        "process to first 200": floor.process * 1000,
+                        "runc to first answer": floor.container * 1000,
                     },
                     "all, ms": {what: [round(t * 1000) for t in times] for what, times in sample.times.items()},
                     "stages, ms": stages,
-                }  # fmt: skip
+                }
                 print(f"\n{sample.name}: where the time of a redeploy goes, ms (medians)")
                 for what, value in stages.items():
                     if what.startswith("redeploy"):

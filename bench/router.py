@@ -16,16 +16,17 @@ import tempfile
 import time
 from pathlib import Path
 
+from git_http import GitHttpServer
+from site_under_test import Client, Site, site
+
 from bench.floors import free_port
 from bench.idle import TICKS
 from bench.report import Row, median, publish
 from bench.visits import until
-from git_http import GitHttpServer
-from site_under_test import Client, Site, site
 from skypanel.drivers.router.traefik.child import find_binary
 
-ROUNDS = 7
-SECONDS = 4
+ROUNDS = 5
+SECONDS = 3
 CONNECTIONS = 32
 SLUG = "target"
 HOST = f"{SLUG}.apps.localhost"
@@ -61,7 +62,9 @@ class ByHand:
         }
         (directory / "static.yml").write_text(json.dumps(static))
         (directory / "dynamic.yml").write_text(json.dumps(dynamic))
-        self.process = subprocess.Popen([find_binary(), "--configFile=static.yml"], cwd=directory)
+        self.process = subprocess.Popen(
+            [find_binary(), "--configFile=static.yml"], cwd=directory, stdout=subprocess.DEVNULL
+        )
         until(self.port, HOST, lambda answer: answer.status == 200, within_s=15)
 
     def stop(self) -> None:
@@ -78,9 +81,22 @@ def load(port: int, pid: int) -> tuple[float, float]:
     """Requests per second, and microseconds of Traefik's CPU per request. Raises RuntimeError when any failed."""
     before = cpu_s(pid)
     done = subprocess.run(
-        ["wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{SECONDS}s", "-H", f"Host: {HOST}", f"http://127.0.0.1:{port}/"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        [
+            "wrk",
+            "-t",
+            "1",
+            "-c",
+            str(CONNECTIONS),
+            "-d",
+            f"{SECONDS}s",
+            "-H",
+            f"Host: {HOST}",
+            f"http://127.0.0.1:{port}/",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     if "Non-2xx" in done or "Socket errors" in done:
         raise RuntimeError(done)
     requests = int(re.findall(r"(\d+) requests in", done)[0])
@@ -100,11 +116,12 @@ def compare(directory: Path, platform: Site, client: Client) -> dict[str, list[t
     static = json.loads((platform.data_dir / "router" / "static.yml").read_text())
     alike = ByHand(directory / "same-log", backend, access_log=static["accessLog"])
     bare = ByHand(directory / "no-log", backend, access_log=None)
-    ours = next(pid for pid in platform.pids("traefik") if b"--configFile" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    ours = json.loads((platform.data_dir / "router" / "launcher.json").read_text())["traefiks"][0][0]
     sides = {
-        "ours": (platform.port, ours), "by hand, same access log": (alike.port, alike.process.pid),
+        "ours": (platform.port, ours),
+        "by hand, same access log": (alike.port, alike.process.pid),
         "by hand, no access log": (bare.port, bare.process.pid),
-    }  # fmt: skip
+    }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     try:
         for number in range(ROUNDS + 1):
@@ -134,10 +151,21 @@ def main() -> None:
     cpu = {name: median([figure[1] for figure in figures]) for name, figures in found.items()}
     same, none = "by hand, same access log", "by hand, no access log"
     rows = [
-        Row("router: requests/s through our configuration ÷ by hand, same access log", rate["ours"] / rate[same], "x", 0.95, 1.0, "", more=True, note=f"{rate['ours']:,.0f} requests/s"),
-        Row("router: requests/s ÷ by hand without access log", rate["ours"] / rate[none], "x", None, 1.0, "", more=True),
+        Row(
+            "router: requests/s through our configuration ÷ by hand, same access log",
+            rate["ours"] / rate[same],
+            "x",
+            0.95,
+            1.0,
+            "",
+            more=True,
+            note=f"{rate['ours']:,.0f} requests/s",
+        ),
+        Row(
+            "router: requests/s ÷ by hand without access log", rate["ours"] / rate[none], "x", None, 1.0, "", more=True
+        ),
         Row("router: Traefik's CPU per request", cpu["ours"], "µs", None, cpu[same], "µs by hand, same access log"),
-    ]  # fmt: skip
+    ]
     detail = {"cores": os.cpu_count(), "requests/s": rate, "CPU per request, µs": cpu, "rounds": found}
     publish("router", rows, detail=detail)
 

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import ROOT
-from bench.report import Row, median, percentile, publish
 from git_http import GitHttpServer
 from load import Load
 from site_under_test import Client, eventually, site
+
+from bench import ROOT
+from bench.report import Row, median, percentile, publish
 
 SLUG = "target"
 PAUSE_S = 1.0  # so that replicas end between verbs too, not only after the last
@@ -81,11 +82,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="skypanel-bench-") as name:
         directory = Path(name)
         target = ROOT / "tests" / "apps" / "load-target"
+        settings = {"SKYPANEL_RUNTIME": runtime, "SKYPANEL_STOP_GRACE_S": "3", "SKYPANEL_DRAIN_TIMEOUT_S": DRAIN_S}
         with (
             GitHttpServer(directory / "repositories") as git,
-            site(
-                directory, SKYPANEL_RUNTIME=runtime, SKYPANEL_STOP_GRACE_S="3", SKYPANEL_DRAIN_TIMEOUT_S=DRAIN_S
-            ) as running,
+            site(directory, **settings) as running,
         ):
             client = running.register("ada")
             git.make(SLUG, {path.name: path.read_text() for path in target.iterdir()})
