@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None, description="postgresql://… or sqlite:///…; default: a file in the data directory"
     )
-    runtime: Literal["auto", "oci", "process", "memory"] = Field(default="auto", description="How applications run")
+    runtime: Literal["auto", "oci", "process"] = Field(default="auto", description="How applications run")
     default_domain: str = Field(default="apps.localhost", description="Applications answer at <subdomain>.<this>")
     dashboard_host: str = Field(default="localhost", description="Host name of the dashboard and the API")
     public_scheme: Literal["http", "https"] = Field(default="http", description="Scheme of printed URLs")

@@ -19,7 +19,7 @@ from skypanel.deployments.models import Deployment, Replica, ReplicaState
 from skypanel.deployments.plan import Slot, formation_of
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.release import Release
-from skypanel.deployments.replicas import alive, serving
+from skypanel.deployments.replicas import alive, gone, serving
 from skypanel.deployments.retention import UNDER_WAY
 from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, planned, start_one
 from skypanel.deployments.route import CONFIRM_S, apply_route, put_route, route_of
@@ -42,14 +42,31 @@ def mend(ctx: Stoppable, platform: Platform, *, app_id: str) -> None:
     try:
         release = Release.load(platform, app.current_deployment_id)
     except DeployFailed as error:
-        with platform.database.transaction() as session:
-            settle(session, session.get_one(App, app_id), why=error.reason)
-        SystemLog(platform, app_id)(error.reason)
+        _cannot_start(platform, app, error.reason)
         return
     _bury_dead(platform, release)
     _start_missing(ctx, platform, release)
     _route_to_healthy(platform, release)
     _retire_rest(platform, release)
+
+
+def _cannot_start(platform: Platform, app: App, why: str) -> None:
+    """Nothing can be started from this release any more: what has died stays dead, and the app says why."""
+    with platform.database.reading() as session:
+        candidates = own(session, app)
+    ends = {r.id: platform.runtime.get(r.id) for r in candidates}
+    with platform.database.transaction() as session:
+        row = session.get_one(App, app.id)
+        for replica_id, container in ends.items():
+            if not running(container):
+                at = (container.finished_at if container else None) or platform.clock.now()
+                gone(session.get_one(Replica, replica_id), at=at, failure=why)
+        settle(session, row, why=why)
+        web = web_wanted(session, row)
+        targets = serving(own(session, row))
+    put_route(platform, row, targets, web=web)
+    if row.status_reason != app.status_reason:
+        SystemLog(platform, app.id)(why)
 
 
 def own(session: Session, app: App) -> list[Replica]:

@@ -85,10 +85,11 @@ class Engine:
         self._grace_s: float | None = None  # set by stop()
         self._stopping = threading.Event()
         self._ended = threading.Event()
+        self._broken: Exception | None = None
 
     def run(self) -> None:
         """Returns after stop(). Survives a database that goes away; other errors of the loop itself end it."""
-        heartbeat = threading.Thread(target=self._beat, name="jobs-heartbeat", daemon=True)
+        heartbeat = threading.Thread(target=self._keep_beating, name="jobs-heartbeat", daemon=True)
         try:
             with self._waker.listening(self._heard):
                 heartbeat.start()
@@ -97,6 +98,8 @@ class Engine:
         finally:
             self._ended.set()
         heartbeat.join()
+        if self._broken is not None:
+            raise RuntimeError("the heartbeat of the job engine broke") from self._broken
 
     def stop(self, grace_s: float = 10.0) -> None:
         """Asks run() to claim no more, wait up to `grace_s` for running jobs, hand the rest over and return.
@@ -185,6 +188,13 @@ class Engine:
             for ctx in contexts:
                 ctx.nudge()
         self._bell.ring()
+
+    def _keep_beating(self) -> None:
+        try:
+            self._beat()
+        except Exception as error:  # noqa: BLE001  run() raises it: jobs without a lease would be run by others too
+            self._broken = error
+            self.stop(grace_s=0)
 
     def _beat(self) -> None:
         patience = Patience("job heartbeat", longest_s=self._owner.lease_s / 4)

@@ -18,6 +18,7 @@ from skypanel.kit.clock import SystemClock
 from skypanel.settings import Settings
 
 CLOCK = SystemClock()
+LARGEST_SEGMENT = 4 * 1024 * 1024
 
 
 def instance_of(settings: Settings) -> Instance:
@@ -45,7 +46,9 @@ def vault_of(settings: Settings) -> Vault:
 
 
 def log_store(settings: Settings, instance: Instance) -> EmbeddedLogStore:
-    return EmbeddedLogStore(settings.data_dir / "logs", gid=instance.gid)
+    # Whole segments go: with eight of them, an application keeps most of what it may.
+    segment = min(LARGEST_SEGMENT, settings.log_max_mb_per_app * 1_000_000 // 8)
+    return EmbeddedLogStore(settings.data_dir / "logs", gid=instance.gid, segment_bytes=segment)
 
 
 def git_source(settings: Settings, *, credentials: Mapping[str, Credentials] | None = None) -> GitSource:

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import IO
@@ -16,8 +16,8 @@ from skypanel.db import Database
 from skypanel.deployments.monitor import Monitor
 from skypanel.deployments.platform import Platform, Rules
 from skypanel.drivers import probe
-from skypanel.drivers.builder.port import BuildLimits
-from skypanel.drivers.builder.sandbox import SandboxBuilder
+from skypanel.drivers.builder.port import Builder, BuildLimits
+from skypanel.drivers.builder.sandbox import CacheSettings, SandboxBuilder
 from skypanel.drivers.builder.sandbox.toolchains import MachineToolchains
 from skypanel.drivers.router import accesslog
 from skypanel.drivers.router.traefik.command import rotate
@@ -26,6 +26,7 @@ from skypanel.drivers.router.traefik.files import IDLE_CONNECTION_S
 from skypanel.drivers.runtime.oci import OciRuntime
 from skypanel.drivers.runtime.port import Runtime
 from skypanel.drivers.runtime.process import ProcessRuntime
+from skypanel.drivers.source.git import GitSource
 from skypanel.drivers.source.port import Credentials
 from skypanel.instance import Instance
 from skypanel.jobs import Engine
@@ -82,7 +83,23 @@ def container_runtime(settings: Settings, instance: Instance) -> Runtime:
         node=node,
         allowed_private=[IPv4Network(text) for text in settings.egress_allowed_private],
         ca_bundle=Path(bundle) if bundle else None,
+        host_ports=reachable_ports(settings),
     )
+
+
+def reachable_ports(settings: Settings) -> tuple[int, ...]:
+    """Ports of this machine that containers may use: the router's, where the router listens to more than this machine
+    anyway. Apps reach each other by their public names then."""
+    if settings.host == "localhost" or (settings.host and _is_loopback(settings.host)):
+        return ()
+    return (settings.http_port, settings.https_port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name
 
 
 def stop_all_containers(settings: Settings) -> None:
@@ -123,9 +140,28 @@ def rules(settings: Settings) -> Rules:
     )
 
 
-def platform(settings: Settings, instance: Instance, database: Database) -> Platform:
-    runtime = container_runtime(settings, instance)
-    source = git_source(settings, credentials=git_credentials(settings))
+def cache_settings(settings: Settings) -> CacheSettings:
+    return CacheSettings(
+        enabled=settings.buildpack_cache_enabled,
+        ttl_s=settings.buildpack_cache_ttl_hours * 3600,
+        max_bytes=settings.buildpack_cache_max_size_mb * MB,
+    )
+
+
+def sandbox_builder(settings: Settings, source: GitSource, runtime: Runtime) -> SandboxBuilder:
+    return SandboxBuilder(
+        data_dir=settings.data_dir,
+        source=source,
+        containers=runtime,
+        toolchains=MachineToolchains(settings.data_dir / "toolchains"),
+        passthrough=passed_through(settings, os.environ),
+        cache=cache_settings(settings),
+    )
+
+
+def platform(
+    settings: Settings, instance: Instance, database: Database, *, runtime: Runtime, source: GitSource, builder: Builder
+) -> Platform:
     logs = log_store(settings, instance)
     host = connect_host(settings)
     return Platform(
@@ -135,13 +171,7 @@ def platform(settings: Settings, instance: Instance, database: Database) -> Plat
         router=TraefikRouter(
             directory=settings.data_dir / "router", host=host, http_port=settings.http_port, gid=instance.gid
         ),
-        builder=SandboxBuilder(
-            data_dir=settings.data_dir,
-            source=source,
-            containers=runtime,
-            toolchains=MachineToolchains(settings.data_dir / "toolchains"),
-            passthrough=passed_through(settings, os.environ),
-        ),
+        builder=builder,
         source=source,
         logs=logs,
         vault=vault_of(settings),
@@ -178,7 +208,9 @@ def hold(path: Path) -> IO[str]:
 def worker(settings: Settings) -> Worker:
     instance = instance_of(settings)
     database = open_database(settings, instance)
-    site = platform(settings, instance, database)
+    runtime, source = container_runtime(settings, instance), git_source(settings, credentials=git_credentials(settings))
+    builder = sandbox_builder(settings, source, runtime)
+    site = platform(settings, instance, database, runtime=runtime, source=source, builder=builder)
     monitor = Monitor(site)
     upkeep = Upkeep(
         database=database,
@@ -187,13 +219,14 @@ def worker(settings: Settings) -> Worker:
         log_retention_days=settings.log_retention_days,
         log_max_bytes_per_app=settings.log_max_mb_per_app * MB,
         log_max_bytes=settings.log_max_mb * MB,
+        retain_caches=builder.retain_caches,
     )
     engine = Engine(
         database,
         worker=f"{socket.gethostname()}:{instance.id}",
         incarnation=new_id(),
         queues=QUEUES,
-        handlers=handlers(site, upkeep, after=monitor.changed.set),
+        handlers=handlers(site, upkeep, after=monitor.look_again),
         schedules=SCHEDULES,
         lease_s=settings.job_lease_s,
     )

@@ -49,6 +49,7 @@ def handlers(platform: Platform, upkeep: Upkeep, *, after: Callable[[], None]) -
         "app.clear_build_cache": JobKind(lambda _ctx, *, app_id: platform.builder.clear_cache(app_id)),
         "upkeep.jobs": JobKind(lambda _ctx: upkeep.prune_jobs()),
         "upkeep.logs": JobKind(lambda _ctx: upkeep.retain_logs()),
+        "upkeep.caches": JobKind(lambda _ctx: upkeep.retain_caches()),
         "upkeep.accounts": JobKind(lambda _ctx: upkeep.forget_sessions()),
     }
 

@@ -7,5 +7,6 @@ from skypanel.jobs import Schedule
 SCHEDULES = (
     Schedule("upkeep.jobs", "17 * * * *", "upkeep.jobs", "upkeep"),
     Schedule("upkeep.logs", "*/10 * * * *", "upkeep.logs", "upkeep"),
+    Schedule("upkeep.caches", "23 4 * * *", "upkeep.caches", "upkeep"),
     Schedule("upkeep.accounts", "41 3 * * *", "upkeep.accounts", "upkeep"),
 )

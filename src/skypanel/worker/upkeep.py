@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,6 +26,7 @@ class Upkeep:
     log_retention_days: int
     log_max_bytes_per_app: int
     log_max_bytes: int
+    retain_caches: Callable[[], int]  # removes build caches that were not used for too long
 
     def prune_jobs(self) -> int:
         total = 0

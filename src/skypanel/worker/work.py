@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from skypanel.deployments.monitor import Monitor
 from skypanel.deployments.platform import Platform
@@ -21,7 +22,7 @@ from skypanel.drivers.runtime.port import RuntimeFailed
 from skypanel.jobs import Engine
 
 log = logging.getLogger(__name__)
-PASSING = (RuntimeFailed, RouterFailed, BuildFailed, DBAPIError, OSError)
+PASSING = (RuntimeFailed, RouterFailed, BuildFailed, DBAPIError, PoolExhausted, OSError)
 
 
 class Collects(Protocol):
@@ -40,14 +41,16 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
+        self._broken: str | None = None
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT. Replicas go on without us."""
+        """Until SIGTERM or SIGINT. Replicas go on without us. Raises SystemExit when one of the threads has ended by
+        itself: half a worker would go unnoticed, a dead one is started again."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         self.platform.runtime.prepare()
         threads = [
-            threading.Thread(target=loop, name=name, daemon=True)
+            threading.Thread(target=self._keep, args=(name, loop), name=name, daemon=True)
             for name, loop in {
                 "collector": self.collector.run,
                 "exits": self._watch_exits,
@@ -63,6 +66,17 @@ class Worker:
         self.collector.stop()
         for thread in threads:
             thread.join(timeout=5)
+        if self._broken is not None:
+            raise SystemExit(f"the worker's thread {self._broken!r} has ended; see the log")
+
+    def _keep(self, name: str, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except Exception:
+            log.exception("the thread %s broke", name)
+        if not self._stopping.is_set():
+            self._broken = name
+            self.engine.stop(grace_s=5)
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping.set()

@@ -135,8 +135,8 @@ class MemoryRuntime:
         machine = self.machine
         with machine.changed:
             machine.addresses += 1
-            number = machine.addresses % 65_000
-            address = f"127.77.{number >> 8}.{(number & 0xFF) + 1}"
+            number = machine.addresses % 60_000
+            address = f"127.77.{number // 250}.{number % 250 + 1}"
             port = DEFAULT_PORT if spec.port else None
             env = {name: value.reveal() if isinstance(value, Secret) else value for name, value in spec.env.items()}
             if port is not None:

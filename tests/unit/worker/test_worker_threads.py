@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from skypanel.worker.work import Worker
+
+
+class Waiting:
+    """Stands for the engine, the monitor and the collector: runs until it is stopped."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        assert self.over.wait(20)
+
+    def stop(self, grace_s: float = 0) -> None:
+        self.over.set()
+
+
+class Breaking(Waiting):
+    def run(self) -> None:
+        raise KeyError("unforeseen")
+
+
+class Ending(Waiting):
+    def run(self) -> None:
+        """Ends as if there were nothing to do."""
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("thread", [Breaking, Ending])
+def test_a_thread_that_ends_by_itself_takes_the_worker_down(
+    thread: type[Waiting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skypanel.worker.work.reconcile", lambda _platform: SimpleNamespace(mended=0, removed=0))
+    runtime = SimpleNamespace(prepare=lambda: None, wait_for_exits=lambda _s: threading.Event().wait(0.01) or ())
+    platform: Any = SimpleNamespace(runtime=runtime)
+    engine: Any = Waiting()
+    monitor: Any = thread()
+    with pytest.raises(SystemExit, match="monitor"):
+        Worker(platform, engine, monitor, Waiting(), 0.01).run()
