@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import psycopg
 import sqlalchemy as sa
 
 from skypanel.db.session import Database, Session, after_commit
@@ -177,6 +176,8 @@ class PostgresWaker:
             thread.join()
 
     def _listen(self, heard: Heard, stopping: threading.Event) -> None:
+        import psycopg  # 9 MB in every process, which a platform on SQLite does without
+
         failures = 0
         while not stopping.is_set():
             try:
