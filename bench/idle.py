@@ -83,22 +83,24 @@ def family(root: int) -> list[int]:
     return found
 
 
-def idle(platform: Site) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+def idle(
+    platform: Site, *, seconds: float = IDLE_S, settle_s: float = SETTLE_S
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """PSS in MB, CPU in percent of one core, wake-ups per second: each by program."""
-    time.sleep(SETTLE_S)
+    time.sleep(settle_s)
     before, began = look(platform), time.monotonic()
     looks = []
     for _ in range(LOOKS):
-        time.sleep(IDLE_S / LOOKS)
+        time.sleep(seconds / LOOKS)
         looks.append(look(platform))
-    seconds, after = time.monotonic() - began, looks[-1]
+    took, after = time.monotonic() - began, looks[-1]
     names = sorted({entry.name for entry in after.values()})
     pss, cpu, wakes = {}, {}, {}
     for name in names:
         pss[name] = median([sum(entry.pss_mb for entry in one.values() if entry.name == name) for one in looks])
         same = [(before[pid], entry) for pid, entry in after.items() if entry.name == name and pid in before]
-        cpu[name] = sum(now.cpu_s - then.cpu_s for then, now in same) / seconds * 100
-        wakes[name] = sum(now.switches - then.switches for then, now in same) / seconds
+        cpu[name] = sum(now.cpu_s - then.cpu_s for then, now in same) / took * 100
+        wakes[name] = sum(now.switches - then.switches for then, now in same) / took
     return pss, cpu, wakes
 
 
@@ -124,8 +126,7 @@ def main() -> None:
             client = running.register("ada")
             pss, cpu, wakes = idle(running)
             beside = replica_overhead(running, client, git)
-            time.sleep(5)
-            with_apps = idle(running)
+            with_apps = idle(running, seconds=15, settle_s=5)
     rows = [
         Row(
             "idle memory (PSS) of the platform, no apps",

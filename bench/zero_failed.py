@@ -24,7 +24,7 @@ from bench import ROOT
 from bench.report import Row, median, percentile, publish
 
 SLUG = "target"
-PAUSE_S = 1.0  # so that replicas end between verbs too, not only after the last
+PAUSE_S = 0.5  # so that replicas end between verbs too, not only after the last
 DRAIN_S = "15"  # longer than the slow requests; open WebSockets and event streams are told to go after it
 REQUESTS = ("new", "keep-alive", "slow", "websocket", "events")
 
