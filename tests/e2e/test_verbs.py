@@ -104,9 +104,10 @@ def test_the_log_has_the_app_the_router_and_the_build(ada: Client, shop: str) ->
 
 def test_a_newer_request_supersedes_queued_ones(ada: Client, shop: str) -> None:
     versions = [ada.deploy(shop) for _ in range(4)]
-    ends = [ada.settled(shop, version)["status"] for version in versions]
-    assert ends[-1] == "running"
-    assert ends.count("superseded") == 3
+    ada.ran(shop, versions[-1])
+    # The first may have begun at once, and be superseded only by the last one's success.
+    ends = [ada.deployment(shop, version)["status"] for version in versions]
+    assert ends == ["superseded", "superseded", "superseded", "running"]
     assert ada.app(shop)["current_version"] == versions[-1]
 
 
@@ -118,7 +119,7 @@ def test_another_organization_sees_nothing(ada: Client, mallory: Client, shop: s
     for verb in ("deploy", "restart", "stop"):
         mallory.call("POST", f"/paas/apps/{app_id}/{verb}", expect=404)
     mallory.call("DELETE", f"/paas/apps/{app_id}", expect=404)
-    assert mallory.call("GET", "/paas/apps")["items"] == []
+    assert app_id not in {app["id"] for app in mallory.call("GET", "/paas/apps")["items"]}
 
 
 def test_a_deleted_app_leaves_nothing_and_its_name_is_free(
