@@ -7,14 +7,10 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skypanel.drivers.source.objects import safe_path
-from skypanel.drivers.source.port import FetchFailed, TreeEntry
+from skypanel.drivers.source.port import FetchFailed, Source, TreeEntry
 from skypanel.drivers.source.urls import parse, resolve_relative
-
-if TYPE_CHECKING:
-    from skypanel.drivers.source.git import GitSource
 
 MAX_DEPTH = 4
 _LINE = re.compile(r"""^\s*(?:\[submodule\s+"(?P<name>[^"]*)"\]|(?P<key>path|url)\s*=\s*(?P<value>.*?))\s*$""")
@@ -36,7 +32,7 @@ def parse_gitmodules(text: str) -> dict[str, str]:
 
 
 def checkout_all(
-    source: GitSource,
+    source: Source,
     entries: Sequence[TreeEntry],
     *,
     mirror: str,
