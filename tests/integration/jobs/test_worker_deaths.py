@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,33 @@ def test_a_second_worker_takes_a_killed_ones_job_over_at_the_first_unrecorded_st
         assert {step.name for step in steps_of(session, job_id)} == {"first", "second", "third"}
 
 
-def test_a_stalled_worker_that_wakes_up_can_record_nothing(bench: Any, start_worker: Any, tmp_path: Path) -> None:
+def stall(pid: int, database: Database) -> None:
+    """Stops the process at a moment when it does not hold SQLite's only write lock: nobody could work beside it then."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        if database.dialect != "sqlite":
+            return
+        with sqlite3.connect(str(database.engine.url.database), timeout=0.2, isolation_level=None) as beside:
+            try:
+                beside.execute("BEGIN IMMEDIATE")
+                beside.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                continue
+            finally:
+                beside.close()
+        return
+
+
+def test_a_stalled_worker_that_wakes_up_can_record_nothing(
+    bench: Any, start_worker: Any, tmp_path: Path, database: Database
+) -> None:
     hang = tmp_path / "hang"
     hang.touch()
     stalled = start_worker(worker="stalled")
     job_id = bench.put("three_steps", {"hang": str(hang)})
     bench.eventually(lambda: bench.traced("second begins"))
-    os.kill(stalled.pid, signal.SIGSTOP)
+    stall(stalled.pid, database)
     start_worker(worker="other")
     bench.eventually(lambda: len(bench.traced("second begins")) == 2)
     os.kill(stalled.pid, signal.SIGCONT)
