@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +35,18 @@ def test_a_second_worker_takes_a_killed_ones_job_over_at_the_first_unrecorded_st
 
 
 def stall(pid: int, database: Database) -> None:
-    """Stops the process at a moment when it does not hold SQLite's only write lock: nobody could work beside it then."""
+    """Stops the process at a moment when it does not hold SQLite's write lock: nobody could work beside it."""
     while True:
         os.kill(pid, signal.SIGSTOP)
         if database.dialect != "sqlite":
             return
-        with sqlite3.connect(str(database.engine.url.database), timeout=0.2, isolation_level=None) as beside:
+        with closing(sqlite3.connect(str(database.engine.url.database), timeout=0.2, isolation_level=None)) as beside:
             try:
                 beside.execute("BEGIN IMMEDIATE")
                 beside.execute("ROLLBACK")
             except sqlite3.OperationalError:
                 os.kill(pid, signal.SIGCONT)
                 continue
-            finally:
-                beside.close()
         return
 
 
