@@ -63,20 +63,21 @@ def test_a_first_version_that_never_served_leaves_the_app_failed(
     assert ada.get(name).status_code == 503
 
 
-def test_a_process_type_that_ends_is_scaled_to_zero_before_the_first_version_runs(
+def test_a_process_type_that_is_a_command_is_left_at_zero_unless_asked_for(
     ada: Client, repositories: GitHttpServer, unique: Callable[[str], str]
 ) -> None:
     name = unique("oneshot")
-    repositories.make(name, {**server(), "Procfile": "web: python server.py\nimport: true\n"})
+    repositories.make(name, {**server(), "Procfile": "web: python server.py\nimport: true\nworker: sleep 600\n"})
     ada.create(name, repositories.url(name))
-    found = ada.settled(name, ada.deploy(name))
-    assert (found["status"], found["reason_code"]) == ("failed", "crashed_at_start")
-    assert f"skypanel scale {name} 0 --process import" in found["reason"]
-
-    job = ada.call("POST", f"/paas/apps/{name}/scale", {"replicas": 0, "process_type": "import"})["job_id"]
-    assert ada.job(job)["state"] == "done"
     ada.deployed(name)
-    assert [replica["name"] for replica in ada.replicas(name)] == ["web.1"]
+    assert [replica["name"] for replica in ada.replicas(name)] == ["web.1", "worker.1"]
+    assert "import ended by itself" in ada.build_log(name, 1)
+    ada.deployed(name)
+    assert "import" not in ada.build_log(name, 2).partition("Starting")[2]
+
+    ada.job(ada.call("POST", f"/paas/apps/{name}/scale", {"replicas": 1, "process_type": "import"})["job_id"])
+    assert [r["name"] for r in ada.replicas(name) if r["state"] == "healthy"] == ["web.1", "worker.1"]
+    assert any("import.1 ended by itself" in line["message"] for line in ada.logs(name, "&source=system"))
 
 
 def test_the_last_lines_of_a_crashed_version_are_in_its_log(

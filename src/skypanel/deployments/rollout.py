@@ -18,6 +18,7 @@ from skypanel.deployments.plan import Desired, RolloutPlan, Slot, formation_of, 
 from skypanel.deployments.platform import DeploymentLog, Platform
 from skypanel.deployments.release import Release
 from skypanel.deployments.replicas import alive, as_actual, backends, new_replica
+from skypanel.deployments.rest import ended_well, without_commands
 from skypanel.deployments.route import CONFIRM_S, apply_route, route_of
 from skypanel.deployments.status import WEB
 from skypanel.drivers.runtime.port import ContainerKind, RuntimeFailed
@@ -101,6 +102,7 @@ def check(ctx: JobContext, platform: Platform, release: Release, log: Deployment
     pause = CHECK_PAUSE_S
     while waiting:
         ctx.check_cancelled()
+        waiting = without_commands(platform, release, waiting, log)
         verdicts = list(zip(waiting, _look_at_all(platform, release, waiting, began), strict=True))
         healthy = [replica for replica, verdict in verdicts if verdict.healthy]
         if healthy:
@@ -135,6 +137,8 @@ def _look(platform: Platform, release: Release, replica: Replica, began: float) 
     else:
         verdict = Verdict(time.monotonic() - began >= WORKER_SETTLES_S, "it has just started")
     container = platform.runtime.get(replica.id)
+    if ended_well(release, replica, container):
+        return Verdict(False, "it has ended")
     if not running(container):
         reason = why_crashed(container, release.app, replica)
         raise DeployFailed("crashed_at_start", reason, evidence(platform, replica))
