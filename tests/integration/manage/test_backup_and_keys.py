@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def settings_in(data_dir: Path) -> Settings:
-    return Settings(data_dir=data_dir, runtime="memory")
+    return Settings(data_dir=data_dir, runtime="process")
 
 
 @pytest.fixture
