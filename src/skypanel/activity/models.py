@@ -31,3 +31,6 @@ class Activity(Base):
         Index("ix_activity_organization", "organization_id", "id"),
         Index("ix_activity_object", "object_id", "id"),
     )
+
+    def topics(self) -> tuple[str, ...]:
+        return f"organization:{self.organization_id}", f"app:{self.object_id}"

@@ -10,18 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from fastapi import Request
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from skypanel.drivers.logstore.port import Line
+from skypanel.http.sse import ALIVE, BEGIN, HEARTBEAT_S, RECHECK_S, ClosingStream, event
 
-HEARTBEAT_S = 10.0
-RECHECK_S = 30.0  # a revoked token ends the stream within this time
 IDLE_S = 0.5
-RETRY_MS = 1000
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 End = dict[str, Any]
 
@@ -44,12 +38,6 @@ def moment(ts_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
-def event(name: str, data: object, *, cursor: str | None = None) -> bytes:
-    """JSON has no raw line ends, so that nothing in a line can end the event."""
-    head = f"id: {cursor}\n".encode() if cursor is not None else b""
-    return head + b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"
-
-
 @dataclass(frozen=True)
 class Watch:
     """What a stream looks at while it waits; both are called in threads. `allowed`: may the client still read it?
@@ -59,16 +47,9 @@ class Watch:
     ended: Callable[[], End | None] = lambda: None
 
 
-class EventStream(StreamingResponse):
-    """Closes its generator when the client is gone, instead of leaving it to the garbage collector."""
-
+class EventStream(ClosingStream):
     def __init__(self, request: Request, batches: AsyncGenerator[Sequence[Line], None], watch: Watch) -> None:
-        self._events = _events(request, batches, watch)
-        super().__init__(self._events, media_type="text/event-stream", headers=HEADERS)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events):
-            await super().__call__(scope, receive, send)
+        super().__init__(_events(request, batches, watch))
 
 
 async def _events(
@@ -77,7 +58,7 @@ async def _events(
     loop = asyncio.get_running_loop()
     checked = sent = loop.time()
     end_seen = looked = 0.0
-    yield f"retry: {RETRY_MS}\n\n: following\n\n".encode()
+    yield BEGIN
     async with aclosing(batches):
         async for lines in batches:
             now = loop.time()
@@ -86,7 +67,7 @@ async def _events(
                 yield b"".join(event("log", line_body(line), cursor=line.cursor) for line in lines)
             elif now - sent >= HEARTBEAT_S:
                 sent = now
-                yield b": alive\n\n"
+                yield ALIVE
             if now - looked < IDLE_S / 2:
                 continue
             looked = now

@@ -72,6 +72,9 @@ class App(Base):
 
     __table_args__ = (Index("ix_apps_organization", "organization_id", "deleted_at", "id"),)
 
+    def topics(self) -> tuple[str, ...]:
+        return f"app:{self.id}", f"organization:{self.organization_id}"
+
 
 class EnvVar(Base):
     """One variable; its value only encrypted (`apps.vault`)."""
@@ -83,6 +86,9 @@ class EnvVar(Base):
     value: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+    def topics(self) -> tuple[str, ...]:
+        return (f"app:{self.app_id}",)
 
 
 class EnvSnapshot(Base):

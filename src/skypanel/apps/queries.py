@@ -40,6 +40,12 @@ def list_apps(session: Session, viewer: Viewer, *, limit: int, cursor: str | Non
     return Page(rows[:limit], encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)
 
 
+def find_apps(session: Session, viewer: Viewer, *, text: str, limit: int) -> list[App]:
+    """Those whose slug or name holds `text`, in any case, by slug."""
+    holds = sa.or_(App.slug.icontains(text, autoescape=True), App.name.icontains(text, autoescape=True))
+    return list(session.scalars(visible(viewer).where(holds).order_by(App.slug).limit(limit)))
+
+
 def lock_app(session: Session, app: App) -> None:
     """Holds the application's row until the transaction ends, so that two changes of it come one after the other.
 

@@ -27,9 +27,9 @@ class Account:
     organizations: Sequence[Organization]
     session_id: str
 
-    @property
-    def may_deploy(self) -> bool:
-        return self.viewer.may(Permission.DEPLOY)
+    def may(self, permission: str) -> bool:
+        """For templates: `account.may("deploy")`. Raises ValueError for a permission that there is none of."""
+        return self.viewer.may(Permission(permission))
 
 
 def current_account(request: Request, session: DbSession, address: ClientAddress) -> Account:

@@ -1,34 +1,30 @@
-"""Applications: the list, one of them, and what can be asked of it."""
+"""Applications: the list and the overview of one."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import Form, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 
-from skypanel.apps.guards import active_organization
 from skypanel.apps.models import App
-from skypanel.apps.queries import get_app, list_apps, lock_app
-from skypanel.dashboard.account import CurrentAccount
-from skypanel.dashboard.cookies import OwnForm
-from skypanel.dashboard.page_route import page_router, see
-from skypanel.dashboard.pages import page
-from skypanel.deployments.models import DeploymentStatus
+from skypanel.apps.queries import list_apps
+from skypanel.dashboard.account import Account, CurrentAccount
+from skypanel.dashboard.app_page import app_view, seen_app
+from skypanel.dashboard.live import View, live_page
+from skypanel.dashboard.page_route import page_router
+from skypanel.db import Session
 from skypanel.deployments.queries import list_deployments, replicas_of, slugs_of
-from skypanel.deployments.rate import require_deploy_rate
-from skypanel.deployments.requests import request_deploy, request_restart, request_rollback, request_stop
-from skypanel.deployments.standing import standing_of
-from skypanel.http.context import ServicesDep
+from skypanel.deployments.standing import Standing, cost_with, standing_of
+from skypanel.http.context import Services, ServicesDep
 from skypanel.http.paging import cursor_checked
-from skypanel.http.session import ReadSession, WriteSession
-from skypanel.orgs.access import Permission, require
+from skypanel.http.session import ReadSession
+from skypanel.kit.money import HOURS_PER_MONTH, to_decimal_string
 
 router = page_router()
 
 PER_PAGE = 50
-IN_PROGRESS = (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING)
-REFRESH_S = 3
+LATEST = 5
 
 
 @router.get("/apps")
@@ -39,66 +35,54 @@ def show_apps(
     services: ServicesDep,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
-    with cursor_checked():
-        found = list_apps(session, account.viewer, limit=PER_PAGE, cursor=cursor)
-    return page(
-        request,
-        "apps.html",
-        account=account,
-        apps=found.items,
-        standing=standing_of(session, found.items),
-        url_of=services.app_url,
-        currency=services.currency,
-        next_cursor=found.next_cursor,
-        api_url=services.public_url,
-    )
+    def load(session: Session, account: Account) -> View:
+        with cursor_checked():
+            found = list_apps(session, account.viewer, limit=PER_PAGE, cursor=cursor)
+        context = {
+            "apps": found.items,
+            "standing": standing_of(session, found.items),
+            "url_of": services.app_url,
+            "next_cursor": found.next_cursor,
+        }
+        return View("apps.html", context, frozenset({f"organization:{account.organization.id}"}))
+
+    return live_page(request, account, session, load)
 
 
 @router.get("/apps/{id}")
 def show_app(
     request: Request, id: str, account: CurrentAccount, session: ReadSession, services: ServicesDep
 ) -> Response:
-    app = get_app(session, account.viewer, id)
-    deployments = list_deployments(session, app=app, limit=10, cursor=None).items
-    busy = any(deployment.status in IN_PROGRESS for deployment in deployments)
-    return page(
-        request,
-        "app.html",
-        account=account,
-        app=app,
-        standing=standing_of(session, [app])[app.id],
-        url=services.app_url(app.slug),
-        currency=services.currency,
-        deployments=deployments,
-        slugs=slugs_of(session, [deployment.slug_id for deployment in deployments]),
-        replicas=replicas_of(session, app=app),
-        refresh_s=REFRESH_S if busy else None,
+    def load(session: Session, account: Account) -> View:
+        app = seen_app(session, account, id)
+        latest = list_deployments(session, app=app, limit=LATEST, cursor=None).items
+        return app_view(
+            session,
+            services,
+            app,
+            "app/overview.html",
+            tab="",
+            latest=latest,
+            slugs=slugs_of(session, [deployment.slug_id for deployment in latest]),
+            replicas=replicas_of(session, app=app),
+            sliders=sliders_of(services, app, standing_of(session, [app])[app.id]),
+        )
+
+    return live_page(request, account, session, load)
+
+
+def sliders_of(services: Services, app: App, standing: Standing) -> list[tuple[str, int, list[str]]]:
+    """Process type, wanted replicas, and for each number of replicas the line that says what it means."""
+    return [
+        (name, wanted, [_line(services, app, standing, name, count) for count in range(app.max_replicas + 1)])
+        for name, wanted in standing.formation.items()
+    ]
+
+
+def _line(services: Services, app: App, standing: Standing, process_type: str, count: int) -> str:
+    hour = cost_with(app, standing, process_type=process_type, replicas=count)
+    month = to_decimal_string(round(hour * HOURS_PER_MONTH, -4))
+    return (
+        f"{count} of {app.max_replicas} replicas · {to_decimal_string(hour)} {services.currency} per hour · "
+        f"about {month} {services.currency} per month"
     )
-
-
-@router.post("/apps/{id}/{action}", dependencies=[OwnForm])
-def ask_of_app(
-    id: str,
-    action: Literal["deploy", "restart", "stop", "rollback"],
-    account: CurrentAccount,
-    session: WriteSession,
-    services: ServicesDep,
-    version: Annotated[int, Form(ge=1, le=2**31 - 1)] = 1,
-) -> Response:
-    """The same verbs and limits as the API's."""
-    app: App = get_app(session, account.viewer, id)
-    require(account.viewer, Permission.DEPLOY)
-    by, now = account.viewer.actor, services.clock.now()
-    if action != "stop":
-        active_organization(session, app.organization_id)
-    lock_app(session, app)
-    if action == "deploy":
-        require_deploy_rate(session, app=app, per_hour=services.max_deployments_per_hour, now=now)
-        request_deploy(session, app=app, by=by, now=now, cause="dashboard")
-    elif action == "restart":
-        request_restart(session, app=app, by=by, now=now)
-    elif action == "rollback":
-        request_rollback(session, app=app, version=version, restore_env=False, by=by, now=now)
-    else:
-        request_stop(session, app=app, by=by, now=now)
-    return see(f"/apps/{app.slug}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,15 +28,26 @@ class PageRoute(APIRoute):
                 response.delete_cookie(SESSION, path="/")
                 return response
             except SkyPanelError as error:
-                response = page(request, "error.html", status=error.status, title=error.title, detail=error.detail)
+                response = _error_page(request, error.status, error.title, error.detail)
                 if isinstance(error, TooMany):
                     response.headers["Retry-After"] = str(error.retry_after_s)
                 return response
             except RequestValidationError:
                 detail = "The form was not complete. Go back and fill in every field."
-                return page(request, "error.html", status=422, title="The form is not complete", detail=detail)
+                return _error_page(request, 422, "The form is not complete", detail)
 
         return handle
+
+
+def _error_page(request: Request, status: int, title: str, detail: str) -> Response:
+    return page(request, "error.html", status=status, title=title, detail=detail, back=_came_from(request))
+
+
+def _came_from(request: Request) -> str | None:
+    """The page of ours that held the form. Never an address elsewhere."""
+    referrer = urlsplit(request.headers.get("referer", ""))
+    ours = request.method == "POST" and referrer.netloc == request.url.netloc and referrer.path.startswith("/")
+    return referrer.path if ours and not referrer.path.startswith("//") else None
 
 
 def page_router() -> APIRouter:

@@ -1,33 +1,52 @@
-"""Rendering: templates that escape everything, and the headers of a page."""
+"""Rendering: templates that escape everything, the headers of a page, and the regions of it that stay live."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
 
+from skypanel.dashboard.assets import asset
 from skypanel.dashboard.cookies import VISIT, form_token, new_visit, set_cookie, subject_of
+from skypanel.dashboard.notices import NOTICE, read_notice
 from skypanel.http.context import services
 from skypanel.kit.clock import rfc3339
-from skypanel.kit.money import to_decimal_string
-
-STYLES = (Path(__file__).parent / "static" / "skypanel.css").read_bytes()
-STYLES_PATH = f"/assets/{hashlib.sha256(STYLES).hexdigest()[:16]}/skypanel.css"
+from skypanel.kit.money import HOURS_PER_MONTH, to_decimal_string
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
+    "Vary": "Accept, Cookie",
 }
+_TIMES = re.compile(r"(<time\b[^>]*>)[^<]*</time>")  # "5 min ago" grows old in the browser, which is no change
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a page that the page's event stream replaces when it changes. `mark` changes with its content."""
+
+    mark: str
+    html: str
+
+
+@dataclass
+class Rendered:
+    html: str = ""
+    regions: dict[str, Region] = field(default_factory=dict)  # by element id
 
 
 def ago(moment: datetime, now: datetime) -> str:
@@ -39,6 +58,39 @@ def ago(moment: datetime, now: datetime) -> str:
     return "just now"
 
 
+def seconds_shown(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 5 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def bytes_shown(size: int) -> str:
+    """`12 kB`, `3.4 MB`."""
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def author_shown(author: str) -> str:
+    """`Ann Lee` of `Ann Lee <ann@example.org>`."""
+    return author.partition(" <")[0]
+
+
+@pass_context
+def region(context: Context, name: str, id: str) -> Markup:
+    """The template `name`, rendered into an element that the page's event stream keeps up to date."""
+    html = templates.get_template(name).render(context.get_all())
+    mark = hashlib.sha256(_TIMES.sub(r"\1", html).encode()).hexdigest()[:12]
+    rendered: Rendered = context["rendered"]
+    rendered.regions[id] = Region(mark, html)
+    return Markup('<div id="{}" data-live="{}">{}</div>').format(id, mark, Markup(html))  # noqa: S704  ours, escaped
+
+
 templates = Environment(
     loader=PackageLoader("skypanel.dashboard"),
     autoescape=True,
@@ -46,24 +98,47 @@ templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-templates.filters.update(ago=ago, rfc3339=rfc3339, money=to_decimal_string)
-templates.globals.update(styles=STYLES_PATH)
+templates.filters.update(
+    ago=ago, rfc3339=rfc3339, money=to_decimal_string, seconds=seconds_shown, author=author_shown, bytes=bytes_shown
+)
+    ago=ago, rfc3339=rfc3339, money=to_decimal_string, seconds=seconds_shown, author=author_shown, bytes=bytes_shown
+)
+templates.globals.update(asset=asset, region=region, hours_per_month=HOURS_PER_MONTH)
+
+
+_NONE: dict[str, object] = {"account": None, "notice": None, "problem": None}
+
+
+def render(request: Request, name: str, context: Mapping[str, object], *, subject: str) -> Rendered:
+    platform = services(request)
+    rendered = Rendered()
+    rendered.html = templates.get_template(name).render(
+        token=form_token(platform, subject),
+        now=platform.clock.now(),
+        path=request.url.path,
+        rendered=rendered,
+        **{**_NONE, "public_url": platform.public_url, "currency": platform.currency, **context},
+    )
+    return rendered
 
 
 def page(
-    request: Request, name: str, *, status: int = 200, refresh_s: int | None = None, **context: object
+    request: Request,
+    name: str,
+    *,
+    status: int = 200,
+    context: Mapping[str, object] | None = None,
+    **more: object,
 ) -> Response:
     """A page. A visitor without any cookie gets one, because its forms need it."""
     platform = services(request)
     subject = subject_of(request)
     visit = new_visit() if subject is None else None
-    content = templates.get_template(name).render(
-        token=form_token(platform, subject or visit or ""),
-        now=platform.clock.now(),
-        refresh_s=refresh_s,
-        **{"account": None, **context},
-    )
-    response = HTMLResponse(content, status_code=status, headers=HEADERS)
+    notice = read_notice(request)
+    rendered = render(request, name, {"notice": notice, **(context or {}), **more}, subject=subject or visit or "")
+    response = HTMLResponse(rendered.html, status_code=status, headers=HEADERS)
     if visit is not None:
         set_cookie(response, platform, VISIT, visit)
+    if notice is not None:
+        response.delete_cookie(NOTICE, path="/")
     return response

@@ -59,3 +59,7 @@ class Base(DeclarativeBase):
         dict[str, int]: sa.JSON(),
         list[str]: sa.JSON(),
     }
+
+    def topics(self) -> tuple[str, ...]:
+        """What pages follow to show this row (`db.changes`): `organization:<id>`, `app:<id>`, `deployment:<id>`."""
+        return ()

@@ -63,6 +63,10 @@ class Database:
         with self._sessions(bind=self.engine.execution_options(readonly=True)) as session:
             yield session
 
+    def after_flush(self, hook: Callable[..., None]) -> None:
+        """`hook(session, context)` runs after each flush of a session of this database, within its transaction."""
+        event.listen(self._sessions, "after_flush", hook)
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -10,8 +10,8 @@ from skypanel.activity.record import Actor, record
 from skypanel.apps.models import App, AppStatus, Wanted
 from skypanel.builds.models import Slug
 from skypanel.db import Session
-from skypanel.deployments.ask_release import ACTIVE, app_key
-from skypanel.deployments.models import Deployment, DeploymentStatus, Run
+from skypanel.deployments.ask_release import app_key
+from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStatus, Run
 from skypanel.deployments.plan import NOT_STARTED
 from skypanel.errors import Conflict, FieldError, Invalid
 from skypanel.jobs import enqueue
@@ -142,7 +142,7 @@ def request_delete(session: Session, *, app: App, by: Actor, now: datetime) -> s
     app.deleted_at = now
     app.wanted = Wanted.STOPPED
     app.status = AppStatus.STOPPED
-    active = sa.select(Deployment).where(Deployment.app_id == app.id, Deployment.status.in_(ACTIVE))
+    active = sa.select(Deployment).where(Deployment.app_id == app.id, Deployment.status.in_(IN_PROGRESS))
     for deployment in session.scalars(active.with_for_update()):
         if deployment.job_id is not None:
             cancel_job(session, deployment.job_id)

@@ -10,14 +10,12 @@ from skypanel.activity.record import Actor, record
 from skypanel.apps.models import App, AppStatus, Wanted
 from skypanel.builds.models import Slug
 from skypanel.db import Session
-from skypanel.deployments.models import Deployment, DeploymentStatus, Kind
+from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStatus, Kind
 from skypanel.deployments.queries import get_deployment
 from skypanel.errors import Conflict
 from skypanel.jobs import enqueue
 from skypanel.jobs import request_cancel as cancel_job
 from skypanel.kit.ids import new_id
-
-ACTIVE = (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING)
 
 # A newer request supersedes only queued ones whose effect it contains: an environment change would lose the code of
 # a queued deploy, a deploy takes today's environment anyway.
@@ -149,7 +147,7 @@ def request_env_deployment(session: Session, *, app: App, by: Actor, now: dateti
 def request_cancel(session: Session, *, deployment: Deployment, by: Actor, now: datetime) -> None:
     """Ends it as soon as its work has really stopped. Raises Conflict `not_cancellable` once traffic has moved."""
     session.refresh(deployment, with_for_update=True)
-    if deployment.status not in ACTIVE or deployment.stage in ("switch", "drain", "finish"):
+    if deployment.status not in IN_PROGRESS or deployment.stage in ("switch", "drain", "finish"):
         raise Conflict(
             f"Version {deployment.version} is {deployment.status}; only a queued or building one can be cancelled.",
             code="not_cancellable",
@@ -161,7 +159,7 @@ def request_cancel(session: Session, *, deployment: Deployment, by: Actor, now: 
         deployment.status, deployment.finished_at = DeploymentStatus.CANCELLED, now
         deployment.reason, deployment.reason_code = f"Cancelled by {by.name}.", "cancelled"
         others = sa.select(Deployment.id).where(
-            Deployment.app_id == app.id, Deployment.status.in_(ACTIVE), Deployment.id != deployment.id
+            Deployment.app_id == app.id, Deployment.status.in_(IN_PROGRESS), Deployment.id != deployment.id
         )
         alone = session.scalars(others.limit(1)).first() is None
         if app.current_deployment_id is None and app.status == AppStatus.BUILDING and alone:

@@ -12,7 +12,14 @@ from skypanel.apps.models import App, AppStatus
 from skypanel.db import Session
 from skypanel.deployments.drain import retire
 from skypanel.deployments.errors import DeployFailed
-from skypanel.deployments.models import Deployment, DeploymentStage, DeploymentStatus, Replica, ReplicaState
+from skypanel.deployments.models import (
+    IN_PROGRESS,
+    Deployment,
+    DeploymentStage,
+    DeploymentStatus,
+    Replica,
+    ReplicaState,
+)
 from skypanel.deployments.platform import DeploymentLog, Platform
 from skypanel.deployments.replicas import backends, gone
 from skypanel.deployments.route import move_route
@@ -24,7 +31,6 @@ from skypanel.drivers.runtime.port import RuntimeFailed
 
 log = logging.getLogger(__name__)
 ENDED_UNBEGUN = (DeploymentStatus.SUPERSEDED, DeploymentStatus.CANCELLED)
-LIVE = (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING)
 
 
 def was_failing(deployment: Deployment) -> DeployFailed | None:
@@ -106,7 +112,7 @@ def _final_state(session: Session, platform: Platform, deployment: Deployment, a
     ):
         stage.status = "cancelled" if cancelled else "failed"
         stage.finished_at = stage.finished_at or now
-    if deployment.status not in LIVE:
+    if deployment.status not in IN_PROGRESS:
         return
     move(deployment, DeploymentStatus.CANCELLED if cancelled else DeploymentStatus.FAILED)
     deployment.finished_at = now

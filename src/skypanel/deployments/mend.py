@@ -15,12 +15,11 @@ from skypanel.deployments.backoff import bury, due, tell
 from skypanel.deployments.drain import retire
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.health import Verdict, ask, running, why_dead
-from skypanel.deployments.models import Deployment, Replica, ReplicaState
+from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, ReplicaState
 from skypanel.deployments.plan import Slot, formation_of
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.release import Release
 from skypanel.deployments.replicas import alive, gone, serving
-from skypanel.deployments.retention import UNDER_WAY
 from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, planned, start_one
 from skypanel.deployments.route import CONFIRM_S, apply_route, put_route, route_of
 from skypanel.deployments.status import settle, web_wanted
@@ -71,7 +70,7 @@ def _cannot_start(platform: Platform, app: App, why: str) -> None:
 
 def own(session: Session, app: App) -> list[Replica]:
     """Replicas that are nobody else's business: those of a deployment still under way belong to its job."""
-    under_way = sa.select(Deployment.id).where(Deployment.app_id == app.id, Deployment.status.in_(UNDER_WAY))
+    under_way = sa.select(Deployment.id).where(Deployment.app_id == app.id, Deployment.status.in_(IN_PROGRESS))
     busy = set(session.scalars(under_way))
     return [replica for replica in alive(session, app.id) if replica.deployment_id not in busy]
 

@@ -22,6 +22,8 @@ class DeploymentStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+IN_PROGRESS = (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING)
+
 MOVES: dict[str, frozenset[str]] = {
     DeploymentStatus.QUEUED: frozenset({"building", "deploying", "superseded", "failed", "cancelled"}),
     DeploymentStatus.BUILDING: frozenset({"deploying", "failed", "cancelled"}),
@@ -78,6 +80,9 @@ class Deployment(Base):
         Index("ix_deployments_app_status", "app_id", "status"),
     )
 
+    def topics(self) -> tuple[str, ...]:
+        return f"app:{self.app_id}", f"deployment:{self.id}"
+
 
 class DeploymentStage(Base):
     """One named step of a deployment, with its times."""
@@ -90,6 +95,9 @@ class DeploymentStage(Base):
     status: Mapped[str] = mapped_column(String(20))  # running, done, failed, cancelled
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+    def topics(self) -> tuple[str, ...]:
+        return (f"deployment:{self.deployment_id}",)
 
 
 class ReplicaState(StrEnum):
@@ -129,6 +137,9 @@ class Replica(Base):
     created_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_replicas_app_state", "app_id", "state"), Index("ix_replicas_state", "state"))
+
+    def topics(self) -> tuple[str, ...]:
+        return f"app:{self.app_id}", f"organization:{self.organization_id}"
 
 
 class Run(Base):

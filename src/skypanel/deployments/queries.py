@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from skypanel.apps.models import App
 from skypanel.builds.models import Slug
 from skypanel.db import Session
-from skypanel.deployments.models import Deployment, DeploymentStage, Replica, ReplicaState, Run
+from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStage, Replica, ReplicaState, Run
 from skypanel.errors import NotFound
 from skypanel.kit.paging import Page, decode_cursor, encode_cursor
 
@@ -33,6 +33,17 @@ def get_deployment(session: Session, *, app: App, version: int) -> Deployment:
     if found is None:
         raise NotFound(f"{app.slug} has no version {version}.", code="deployment_not_found")
     return found
+
+
+def active_deployment(session: Session, *, app: App) -> Deployment | None:
+    """The one that is queued or on its way, the newest of several."""
+    query = (
+        sa.select(Deployment)
+        .where(Deployment.app_id == app.id, Deployment.status.in_(IN_PROGRESS))
+        .order_by(Deployment.version.desc())
+        .limit(1)
+    )
+    return session.scalars(query).first()
 
 
 def stages_of(session: Session, deployment_ids: Iterable[str]) -> dict[str, list[DeploymentStage]]:

@@ -12,12 +12,11 @@ import sqlalchemy as sa
 from skypanel.apps.models import App, Wanted
 from skypanel.builds.models import Slug
 from skypanel.db import Session
-from skypanel.deployments.models import Deployment, Replica, ReplicaState, Run
+from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, ReplicaState, Run
 from skypanel.deployments.monitor import ask_to_mend
 from skypanel.deployments.plan import Desired, RolloutPlan, formation_of, plan
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.replicas import as_actual, holding, serving
-from skypanel.deployments.retention import UNDER_WAY
 from skypanel.deployments.revive import revive
 from skypanel.deployments.route import route_of
 from skypanel.deployments.run import container_of
@@ -42,7 +41,7 @@ def reconcile(platform: Platform) -> Findings:
     with platform.database.reading() as session:
         known = _known_containers(session)
         differing = _apps_that_differ(session, platform, containers, routes)
-        building = set(session.scalars(sa.select(Deployment.id).where(Deployment.status.in_(UNDER_WAY))))
+        building = set(session.scalars(sa.select(Deployment.id).where(Deployment.status.in_(IN_PROGRESS))))
         apps = set(session.scalars(sa.select(App.id).where(App.deleted_at.is_(None))))
     removed = _remove_orphans(platform, containers.values(), known)
     for build_id in builds:
@@ -73,7 +72,7 @@ def exited(platform: Platform, container_ids: Iterable[str]) -> None:
 def _known_containers(session: Session) -> set[str]:
     replicas = session.scalars(sa.select(Replica.id).where(Replica.state != ReplicaState.GONE))
     runs = session.scalars(sa.select(Run.id).where(Run.status.in_(("queued", "running"))))
-    deployments = session.scalars(sa.select(Deployment.id).where(Deployment.status.in_(UNDER_WAY)))
+    deployments = session.scalars(sa.select(Deployment.id).where(Deployment.status.in_(IN_PROGRESS)))
     return {*replicas, *(container_of(i) for i in runs), *(f"release-{short(i)}" for i in deployments)}
 
 
@@ -83,7 +82,7 @@ def _apps_that_differ(
     """Apps with a replica that is not there, too few or too many of them, or another route than theirs. A fixed number
     of queries, however many apps there are. Replicas of a deployment under way are its job's business."""
     under_way = dict(
-        session.execute(sa.select(Deployment.id, Deployment.app_id).where(Deployment.status.in_(UNDER_WAY))).all()
+        session.execute(sa.select(Deployment.id, Deployment.app_id).where(Deployment.status.in_(IN_PROGRESS))).all()
     )
     busy = set(under_way.values())
     replicas: dict[str, list[Replica]] = {}

@@ -9,12 +9,11 @@ import sqlalchemy as sa
 from skypanel.apps.models import App
 from skypanel.builds.models import Slug
 from skypanel.db import Session
-from skypanel.deployments.models import Deployment, DeploymentStatus, Replica, ReplicaState, Run
+from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStatus, Replica, ReplicaState, Run
 from skypanel.deployments.platform import Platform
 from skypanel.jobs import JobContext
 
 RAN = (DeploymentStatus.RUNNING, DeploymentStatus.SUPERSEDED)
-UNDER_WAY = (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING)
 
 
 def retain(ctx: JobContext, platform: Platform, *, app_id: str) -> int:
@@ -40,7 +39,7 @@ def _decide(session: Session, platform: Platform, app_id: str) -> dict[str, Any]
     in_use = sa.select(Deployment.slug_id).where(
         Deployment.app_id == app_id,
         sa.or_(
-            Deployment.status.in_(UNDER_WAY),
+            Deployment.status.in_(IN_PROGRESS),
             Deployment.id == app.current_deployment_id,
             Deployment.id.in_(replicas),
             Deployment.id.in_(runs),

@@ -9,9 +9,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from skypanel.apps.models import App
 from skypanel.db import Session
-from skypanel.deployments.ask_release import ACTIVE, app_key
+from skypanel.deployments.ask_release import app_key
 from skypanel.deployments.drain import ask_to_drain
-from skypanel.deployments.models import Deployment, Replica, ReplicaState
+from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, ReplicaState
 from skypanel.jobs import Job, JobState, enqueue
 
 OVERDUE = timedelta(minutes=15)  # no drain takes so long beyond its time
@@ -26,7 +26,7 @@ def revive(session: Session, *, now: datetime) -> int:
 def _deployments(session: Session) -> int:
     """They fail now, and truthfully: what they had begun is undone by the same recipe."""
     at_work = sa.exists().where(Job.id == Deployment.job_id, Job.state.in_(AT_WORK))
-    lost = list(session.scalars(sa.select(Deployment).where(Deployment.status.in_(ACTIVE), ~at_work)))
+    lost = list(session.scalars(sa.select(Deployment).where(Deployment.status.in_(IN_PROGRESS), ~at_work)))
     for deployment in lost:
         if deployment.reason_code is None:
             deployment.reason_code = "interrupted"

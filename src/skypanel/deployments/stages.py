@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from skypanel.apps.models import App, AppStatus
 from skypanel.db import Session
-from skypanel.deployments.models import MOVES, Deployment, DeploymentStage, DeploymentStatus
+from skypanel.deployments.models import IN_PROGRESS, MOVES, Deployment, DeploymentStage, DeploymentStatus
 from skypanel.deployments.platform import Platform
 from skypanel.jobs import Cancelled, Lost
 
@@ -29,7 +29,7 @@ def move(deployment: Deployment, status: DeploymentStatus) -> None:
 def begin_stage(session: Session, deployment: Deployment, name: str, now: datetime) -> None:
     """Idempotent: a stage taken up again by another worker keeps the moment it began."""
     deployment.stage = name
-    if deployment.status in (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING):
+    if deployment.status in IN_PROGRESS:
         move(deployment, _STATUS_OF_STAGE.get(name, DeploymentStatus.DEPLOYING))
     if deployment.started_at is None:
         deployment.started_at = now

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from skypanel.accounts.policy import AuthPolicy
 from skypanel.db import Database
+from skypanel.db.changes import Changes
 from skypanel.drivers.logstore.port import LogStore
 from skypanel.kit.clock import Clock
 
@@ -45,6 +46,7 @@ class Services:
     public_url: str = ""  # where the dashboard and the API answer, without a slash at the end
     git_dir: Path | None = None  # bare repositories served read-only below /git
     version: str = ""
+    changes: Changes = field(default_factory=Changes)  # what pages follow; hears nothing unless `wiring` says from whom
 
 
 def services(request: Request) -> Services:

@@ -34,6 +34,9 @@ class Organization(Base):
     max_apps: Mapped[int | None]  # None: the platform's setting holds
     created_at: Mapped[datetime]
 
+    def topics(self) -> tuple[str, ...]:
+        return (f"organization:{self.id}",)
+
 
 class Membership(Base):
     __tablename__ = "memberships"

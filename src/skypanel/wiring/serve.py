@@ -12,7 +12,16 @@ from skypanel.drivers import probe
 from skypanel.http.context import Services
 from skypanel.kit.secret import Secret
 from skypanel.settings import Settings
-from skypanel.wiring.shared import CLOCK, connect_host, git_source, instance_of, log_store, open_database, vault_of
+from skypanel.wiring.shared import (
+    CLOCK,
+    changes_of,
+    connect_host,
+    git_source,
+    instance_of,
+    log_store,
+    open_database,
+    vault_of,
+)
 
 
 def server_services() -> Services:
@@ -21,8 +30,9 @@ def server_services() -> Services:
     port = f":{settings.http_port}" if settings.public_scheme == "http" else f":{settings.https_port}"
     if (settings.public_scheme, port) in (("http", ":80"), ("https", ":443")):
         port = ""
+    database = open_database(settings, instance)
     return Services(
-        database=open_database(settings, instance),
+        database=database,
         clock=CLOCK,
         vault=vault_of(settings),
         auth=AuthPolicy(
@@ -43,6 +53,7 @@ def server_services() -> Services:
         public_url=f"{settings.public_scheme}://{settings.dashboard_host}{port}",
         git_dir=settings.data_dir / "git",
         version=__version__,
+        changes=changes_of(database, settings, instance),
     )
 
 

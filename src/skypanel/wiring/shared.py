@@ -9,11 +9,13 @@ from pathlib import Path
 
 from skypanel.apps.vault import Vault
 from skypanel.db import Database
+from skypanel.db.changes import CHANNEL, Changes
+from skypanel.db.wakers import PostgresWaker, SocketWaker
 from skypanel.drivers.logstore.embedded import EmbeddedLogStore
 from skypanel.drivers.source.git import GitSource
 from skypanel.drivers.source.port import Credentials
 from skypanel.instance import Instance, read_instance
-from skypanel.jobs import SocketWaker, install
+from skypanel.jobs import install
 from skypanel.kit.clock import SystemClock
 from skypanel.settings import Settings
 
@@ -37,8 +39,20 @@ def open_database(settings: Settings, instance: Instance) -> Database:
             raise SystemExit(f"{file} is a link, which root does not follow: set SKYPANEL_DATABASE_URL to its target.")
     database = Database(settings.effective_database_url)
     if database.dialect == "sqlite":
-        install(database, SocketWaker(settings.data_dir / "run" / "wake.sock", uid=instance.uid, gid=instance.gid))
+        install(database, _socket(settings, instance, "wake.sock"))
+    changes_of(database, settings, instance).announce_for(database)
     return database
+
+
+def changes_of(database: Database, settings: Settings, instance: Instance) -> Changes:
+    """On SQLite the server listens on a socket; on PostgreSQL every copy of it on a channel."""
+    if database.dialect == "sqlite":
+        return Changes(_socket(settings, instance, "changes.sock"))
+    return Changes(PostgresWaker(database.engine.url, channel=CHANNEL))
+
+
+def _socket(settings: Settings, instance: Instance, name: str) -> SocketWaker:
+    return SocketWaker(settings.data_dir / "run" / name, uid=instance.uid, gid=instance.gid)
 
 
 def vault_of(settings: Settings) -> Vault:
