@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     login_failures_per_quarter: int = Field(
         default=10, ge=1, description="Failed sign-ins per address and per account in 15 minutes"
     )
+    registrations_per_quarter: int = Field(default=20, ge=1, description="Registrations per address in 15 minutes")
     registration: Literal["open", "invited"] = Field(default="open", description="Who may register")
     job_lease_s: float = Field(default=15.0, gt=0, description="A dead worker's jobs are taken over after this long")
     reconcile_interval_s: float = Field(

@@ -1,13 +1,14 @@
-"""Sign-in attempts, limited per account and per client address.
+"""Attempts to sign in, limited per account and per client address, and to register, limited per client address.
 
-An attempt is written down as a failure before the password is looked at and struck out when it was right, so that a
-hundred guesses sent at once are a hundred counted guesses.
+An attempt to sign in is written down as a failure before the password is looked at and struck out when it was right,
+so that a hundred guesses sent at once are a hundred counted guesses.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,11 +33,12 @@ def begin_attempt(session: Session, *, email: str, address: str | None, limit: i
     subjects = [f"email:{email[:254]}"] + ([f"address:{_household(address)}"] if address else [])
     for subject in sorted(subjects):
         _one_at_a_time(session, subject)
-        _check(session, subject, limit, now)
-    rows = [LoginFailure(subject=subject, at=now) for subject in subjects]
-    session.add_all(rows)
-    session.execute(sa.delete(LoginFailure).where(LoginFailure.at <= now - WINDOW))
-    session.flush()
+        wait = _wait_s(session, subject, limit, now)
+        if wait:
+            raise TooMany(
+                f"Too many failed sign-ins. Try again in {_minutes(wait)}.", retry_after_s=wait, code="too_many_logins"
+            )
+    rows = _note(session, subjects, now)
     return LoginAttempt(subjects[0], tuple(row.id for row in rows))
 
 
@@ -49,21 +51,45 @@ def attempt_succeeded(session: Session, attempt: LoginAttempt) -> None:
     )
 
 
-def _check(session: Session, subject: str, limit: int, now: datetime) -> None:
+def count_registration(session: Session, *, address: str | None, limit: int, now: datetime) -> None:
+    """Counts an attempt to register, whatever it ends in: it costs a password's hash and its answer tells whether an
+    account exists. Raises TooMany; a refused attempt is not counted."""
+    if address is None:
+        return
+    subject = f"registration:{_household(address)}"
+    _one_at_a_time(session, subject)
+    wait = _wait_s(session, subject, limit, now)
+    if wait:
+        raise TooMany(
+            f"Too many registrations from your address. Try again in {_minutes(wait)}.",
+            retry_after_s=wait,
+            code="too_many_registrations",
+        )
+    _note(session, [subject], now)
+
+
+def _note(session: Session, subjects: Sequence[str], now: datetime) -> list[LoginFailure]:
+    rows = [LoginFailure(subject=subject, at=now) for subject in subjects]
+    session.add_all(rows)
+    session.execute(sa.delete(LoginFailure).where(LoginFailure.at <= now - WINDOW))
+    session.flush()
+    return rows
+
+
+def _wait_s(session: Session, subject: str, limit: int, now: datetime) -> int:
+    """0, or the seconds until the oldest counted attempt is forgotten."""
     newest = session.scalars(
         sa.select(LoginFailure.at)
         .where(LoginFailure.subject == subject, LoginFailure.at > now - WINDOW)
         .order_by(LoginFailure.at.desc())
         .limit(limit)
     ).all()
-    if len(newest) >= limit:
-        wait = max(1, math.ceil((newest[-1] + WINDOW - now).total_seconds()))
-        minutes = math.ceil(wait / 60)
-        raise TooMany(
-            f"Too many failed sign-ins. Try again in {minutes} minute{'s' if minutes > 1 else ''}.",
-            retry_after_s=wait,
-            code="too_many_logins",
-        )
+    return max(1, math.ceil((newest[-1] + WINDOW - now).total_seconds())) if len(newest) >= limit else 0
+
+
+def _minutes(seconds: int) -> str:
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} minute{'s' if minutes > 1 else ''}"
 
 
 def _household(address: str) -> str:

@@ -51,12 +51,12 @@ class ApiToken(Base):
 
 
 class LoginFailure(Base):
-    """A failed sign-in, counted by e-mail address and by client address."""
+    """A failed sign-in, counted by e-mail address and by client address, or an attempt to register."""
 
     __tablename__ = "login_failures"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    subject: Mapped[str] = mapped_column(String(300))  # "email:…" or "address:…"
+    subject: Mapped[str] = mapped_column(String(300))  # "email:…", "address:…" or "registration:…"
     at: Mapped[datetime]
 
     __table_args__ = (Index("ix_login_failures_subject_at", "subject", "at"),)

@@ -15,6 +15,7 @@ class AuthPolicy:
     passwords: Passwords = field(default_factory=Passwords)
     session_hours: int = 24
     login_failures_per_quarter: int = 10  # per e-mail address and per client address, in 15 minutes
+    registrations_per_quarter: int = 20  # per client address, in 15 minutes
     registration: Literal["open", "invited"] = "open"
 
     def __post_init__(self) -> None:

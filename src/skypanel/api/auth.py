@@ -87,7 +87,7 @@ class NewTokenBody(ResponseBody):
     api_token: TokenBody
 
 
-@router.post("/register", status_code=201, responses=problems(403, 404, 409))
+@router.post("/register", status_code=201, responses=problems(403, 404, 409, 429))
 def register_account(
     body: RegisterBody, services: ServicesDep, address: ClientAddress, _: PasswordTurn
 ) -> SignedInBody:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from skypanel.accounts.attempts import count_registration
 from skypanel.accounts.email import normalized
 from skypanel.accounts.errors import RegistrationClosed
 from skypanel.accounts.passwords import check_password
@@ -30,7 +31,7 @@ def register(
     now: datetime,
 ) -> SignedIn:
     """A new user, signed in: owner of the new `organization`, or member of the one whose `invitation` token he has (or
-    both). Raises Invalid, EmailTaken, RegistrationClosed, InvitationNotFound.
+    both). Raises Invalid, EmailTaken, RegistrationClosed, InvitationNotFound, TooMany.
 
     It takes the database and not a session, so that the password is hashed outside of the transaction."""
     check_password(password)
@@ -43,6 +44,8 @@ def register(
         if organization is None:
             errors = [FieldError("organization", "is required")]
             raise Invalid("Name the organization to create, or pass the token of an invitation.", errors=errors)
+    with database.transaction() as session:  # of its own: it stays written down when the registration fails
+        count_registration(session, address=address, limit=policy.registrations_per_quarter, now=now)
     hashed = policy.passwords.hash(password)
     with database.transaction() as session:
         if invitation is not None:

@@ -39,6 +39,7 @@ def server_services() -> Services:
             jwt_key=Secret((settings.data_dir / "keys" / "jwt.key").read_text().strip()),
             session_hours=settings.session_hours,
             login_failures_per_quarter=settings.login_failures_per_quarter,
+            registrations_per_quarter=settings.registrations_per_quarter,
             registration=settings.registration,
         ),
         logs=log_store(settings, instance),

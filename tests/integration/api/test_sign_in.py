@@ -176,7 +176,7 @@ def test_a_success_forgets_the_failures_of_the_account(api):
     assert api.login("ada@example.com").status_code == 200
     with api.database.reading() as session:
         subjects = set(session.scalars(sa.select(LoginFailure.subject)))
-    assert subjects == {"address:203.0.113.9"}
+    assert subjects == {"address:203.0.113.9", "registration:203.0.113.9"}
 
 
 def test_guesses_sent_at_once_are_all_counted(either_api):
