@@ -101,8 +101,6 @@ templates = Environment(
 templates.filters.update(
     ago=ago, rfc3339=rfc3339, money=to_decimal_string, seconds=seconds_shown, author=author_shown, bytes=bytes_shown
 )
-    ago=ago, rfc3339=rfc3339, money=to_decimal_string, seconds=seconds_shown, author=author_shown, bytes=bytes_shown
-)
 templates.globals.update(asset=asset, region=region, hours_per_month=HOURS_PER_MONTH)
 
 
