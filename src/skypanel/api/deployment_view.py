@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import sqlalchemy as sa
-
 from skypanel.api.shapes import DeploymentBody, ReplicaBody, RunBody, StageBody
 from skypanel.builds.models import Slug
 from skypanel.db import Session
 from skypanel.deployments.models import Deployment, DeploymentStage, Replica, ReplicaState, Run
-from skypanel.deployments.queries import slugs_of, stages_of
+from skypanel.deployments.queries import slugs_of, stages_of, versions_of
 
 Health = Literal["healthy", "unhealthy", "starting", "unknown"]
 _HEALTH: dict[str, Health] = {
@@ -46,9 +44,7 @@ def _body(row: Deployment, stages: Sequence[DeploymentStage], slug: Slug | None)
 
 
 def replica_bodies(session: Session, replicas: Sequence[Replica]) -> list[ReplicaBody]:
-    ids = {replica.deployment_id for replica in replicas}
-    rows = session.execute(sa.select(Deployment.id, Deployment.version).where(Deployment.id.in_(ids)))
-    versions = dict(rows.all())
+    versions = versions_of(session, [replica.deployment_id for replica in replicas])
     return [_replica(replica, versions[replica.deployment_id]) for replica in replicas]
 
 

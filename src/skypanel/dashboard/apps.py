@@ -14,7 +14,7 @@ from skypanel.dashboard.app_page import app_view, seen_app
 from skypanel.dashboard.live import View, live_page
 from skypanel.dashboard.page_route import page_router
 from skypanel.db import Session
-from skypanel.deployments.queries import list_deployments, replicas_of, slugs_of
+from skypanel.deployments.queries import list_deployments, replicas_of, slugs_of, versions_of
 from skypanel.deployments.standing import Standing, cost_with, standing_of
 from skypanel.http.context import Services, ServicesDep
 from skypanel.http.paging import cursor_checked
@@ -55,6 +55,7 @@ def show_app(
 ) -> Response:
     def load(session: Session, account: Account) -> View:
         app = seen_app(session, account, id)
+        replicas = replicas_of(session, app=app)
         latest = list_deployments(session, app=app, limit=LATEST, cursor=None).items
         return app_view(
             session,
@@ -64,7 +65,8 @@ def show_app(
             tab="",
             latest=latest,
             slugs=slugs_of(session, [deployment.slug_id for deployment in latest]),
-            replicas=replicas_of(session, app=app),
+            replicas=replicas,
+            versions=versions_of(session, [replica.deployment_id for replica in replicas]),
             sliders=sliders_of(services, app, standing_of(session, [app])[app.id]),
         )
 

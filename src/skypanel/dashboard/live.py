@@ -11,7 +11,7 @@ that differ; log lines go through the same connection. Between events nothing ru
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -65,10 +65,11 @@ async def _events(request: Request, load: Load, view: View) -> AsyncGenerator[by
     subscription = services(request).changes.subscribe(wake)
     subscription.topics = view.topics
     queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=8)
-    tasks = [asyncio.create_task(_regions(request, load, subscription, woken, queue))]
+    feeds = [_regions(request, load, subscription, woken, queue)]
     if view.follow is not None:
         after = request.headers.get("last-event-id") or request.query_params.get("after") or None
-        tasks.append(asyncio.create_task(_lines(view.follow(after), queue)))
+        feeds.append(_lines(view.follow(after), queue))
+    tasks = [asyncio.create_task(_to_its_end(feed, queue)) for feed in feeds]
     try:
         yield BEGIN
         while True:
@@ -80,6 +81,7 @@ async def _events(request: Request, load: Load, view: View) -> AsyncGenerator[by
                 yield ALIVE
                 continue
             if chunk is None:
+                _raise_of(tasks)
                 return
             yield chunk
     finally:
@@ -87,6 +89,22 @@ async def _events(request: Request, load: Load, view: View) -> AsyncGenerator[by
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _to_its_end(feed: Coroutine[None, None, None], queue: asyncio.Queue[bytes | None]) -> None:
+    try:
+        await feed
+    except Exception:
+        await queue.put(None)
+        raise
+    await queue.put(None)
+
+
+def _raise_of(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """What broke one of them breaks the stream, and the browser connects again."""
+    for task in tasks:
+        if task.done():
+            task.result()
 
 
 async def _regions(
@@ -99,7 +117,6 @@ async def _regions(
             topics, regions = await asyncio.to_thread(_look, request, load)
         except SkyPanelError:
             await queue.put(event("gone", {}))
-            await queue.put(None)
             return
         subscription.topics = topics
         changed = [

@@ -71,6 +71,12 @@ def replicas_of(session: Session, *, app: App) -> list[Replica]:
     return list(session.scalars(query))
 
 
+def versions_of(session: Session, deployment_ids: Iterable[str]) -> dict[str, int]:
+    """Version by deployment."""
+    query = sa.select(Deployment.id, Deployment.version).where(Deployment.id.in_(set(deployment_ids)))
+    return dict(session.execute(query).all())
+
+
 def running_replicas(session: Session, app_ids: Sequence[str]) -> dict[str, int]:
     """Healthy web replicas by app; apps without any are missing."""
     query = (

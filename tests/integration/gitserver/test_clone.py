@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
+from asgi_server import serving
 from fastapi import FastAPI
 
 from skypanel.gitserver.routes import router
@@ -65,16 +63,8 @@ def server(tmp_path: Path) -> Iterator[str]:
     app.state.services = services
     problems.install(app)
     app.include_router(router)
-    listening = socket.create_server(("127.0.0.1", 0))
-    running = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    with contextlib.closing(listening):
-        thread.start()
-        while not running.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/git"
-        running.should_exit = True
-        thread.join(10)
+    with serving(app) as url:
+        yield f"{url}/git"
 
 
 @pytest.mark.parametrize("protocol", ["0", "2"])

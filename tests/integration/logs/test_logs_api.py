@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
+from asgi_server import serving
 
 from skypanel.accounts.passwords import Passwords
 from skypanel.accounts.policy import AuthPolicy
@@ -62,20 +60,6 @@ class Site:
         return row.id
 
 
-@contextlib.contextmanager
-def serving(services: Services) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_api(services), log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     database = Database(f"sqlite:///{tmp_path / 'x.db'}")
@@ -88,7 +72,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         auth=AuthPolicy(Secret("k" * 40), Passwords(memory_kib=8, passes=1)), logs=server,
         check_git_url=lambda _url: None, app_url=lambda slug: f"http://{slug}.apps.localhost",
     )  # fmt: skip
-    with serving(services) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with serving(create_api(services)) as url, httpx.Client(base_url=url, timeout=20) as client:
         signed_in = register(client, "ann@acme.example", "Acme")
         client.headers["Authorization"] = f"Bearer {signed_in['token']}"
         made = client.post("/api/paas/apps", json={"name": "Shop", "git_url": "https://git.example.com/shop.git"})
