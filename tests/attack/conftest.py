@@ -7,7 +7,29 @@ alone; look for what leaked and for what was changed.
 
 from __future__ import annotations
 
+import canaries
+import pytest
 from api_under_test import api, either_api, make_api, sqlite_database
 from apps_world import world
+from git_http import GitHttpServer
+from one_platform import ada, platform, repositories, unique
+from sample_apps import plain_server
+from site_under_test import Client, Site
 
-__all__ = ["api", "either_api", "make_api", "sqlite_database", "world"]
+__all__ = ["ada", "api", "either_api", "make_api", "platform", "repositories", "sqlite_database", "unique", "world"]
+
+
+@pytest.fixture(scope="session")
+def mallory(platform: Site) -> Client:
+    """Somebody in another organization."""
+    return platform.register("mallory")
+
+
+@pytest.fixture(scope="session")
+def victim(ada: Client, repositories: GitHttpServer) -> str:
+    """Ada's app, with a variable, a deployment and a one-off run."""
+    repositories.make("victim", plain_server(body="ada's page"))
+    ada.create("victim", repositories.url("victim"))
+    ada.call("PUT", "/paas/apps/victim/env", {"vars": {"SECRET": canaries.VARIABLE}})
+    ada.deployed("victim")
+    return "victim"
