@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
+from skypanel.accounts.models import User
 from skypanel.apps.models import App
 from skypanel.jobs import Job
 from skypanel.orgs.models import Membership, Organization
@@ -242,3 +245,57 @@ def test_a_member_of_two_organizations_switches_between_them(world: Any, browser
     assert "Theirs" in text
     assert "Ours" not in text
     assert 'action="/apps/theirs/deploy"' not in someone.go("/apps/theirs"), "only a viewer there"
+
+
+def test_the_components_are_for_platform_admins(world: Any, browser: Callable[[], Browser]) -> None:
+    someone = browser()
+    someone.sign_in(OWNER)
+    someone.go("/_components")
+    assert someone.answer.status_code == 404
+    with world.database.transaction() as session:
+        session.get_one(User, world.viewer().user_id).is_admin = True
+    text = someone.go("/_components")
+    assert someone.answer.status_code == 200
+    assert "Empty state" in text
+
+
+def test_the_palette_finds_applications_pages_and_verbs(world: Any, browser: Callable[[], Browser]) -> None:
+    world.app("Shop")
+    world.app("Shopping list")
+    world.app("Shop of others", organization="rival")
+    someone = browser()
+    someone.sign_in(OWNER)
+    text = someone.go("/palette?q=shop")
+    assert 'href="/apps/shop"' in text
+    assert 'href="/apps/shopping-list"' in text
+    assert "others" not in text
+    assert 'href="/apps/shop/logs"' in someone.go("/palette?q=shop+l")
+    assert 'action="/apps/shop/deploy"' in someone.go("/palette?q=Shop+dep")
+    assert 'href="/members"' in someone.go("/palette?q=memb")
+    assert "Nothing is called that" in someone.go("/palette?q=%25")
+    viewer = browser()
+    viewer.sign_in("viewer@acme.example")
+    assert "action=" not in viewer.go("/palette?q=shop+dep")
+
+
+def test_scaling_by_a_form(world: Any, browser: Callable[[], Browser]) -> None:
+    world.release(world.app(plan="pro", replicas=2))
+    someone = browser()
+    someone.sign_in(OWNER)
+    text = someone.go("/apps/shop")
+    lines = json.loads(unescape(re.findall(r"data-scale='([^']*)'", text)[0]))
+    assert lines[3] == "3 of 10 replicas · 0.2082 USD per hour · about 151.99 USD per month"
+    assert lines[2] in text, "the one that is true now is there without a script"
+    assert len(lines) == 11
+    assert "Scaling web to 3" in someone.submit("/apps/shop/scale", replicas="3")
+    assert 'value="3" data-wanted="3"' in someone.answer.text
+    assert jobs(world) == ["app.scale"]
+    assert "allows 0 to 10" in someone.submit("/apps/shop/scale", replicas="11")
+    assert someone.answer.status_code == 422
+
+
+def test_a_notice_that_is_not_ours_is_not_shown(world: Any, browser: Callable[[], Browser]) -> None:
+    someone = browser()
+    someone.sign_in(OWNER)
+    someone.client.cookies.set("skypanel_notice", "cGF5IG1l." + "0" * 64)
+    assert "pay me" not in someone.go("/apps")
