@@ -20,6 +20,7 @@ from skypanel.kit.clock import SystemClock
 from skypanel.settings import Settings
 
 CLOCK = SystemClock()
+LARGEST_REPOSITORY = 2_000_000_000
 LARGEST_SEGMENT = 4 * 1024 * 1024
 
 
@@ -72,6 +73,7 @@ def git_source(settings: Settings, *, credentials: Mapping[str, Credentials] | N
         allowed_private_hosts=settings.git_allowed_private_hosts,
         credentials=credentials,
         passthrough=passed_through(settings, os.environ),
+        max_bytes=min(LARGEST_REPOSITORY, settings.build_disk_mb * 1_000_000),  # a larger one could not be built
     )
 
 

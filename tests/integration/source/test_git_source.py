@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from git_http import GitHttpServer, Link, git, write
+from git_http import GitHttpServer, Link
+from hostile_git import hostile_tree, with_submodule
 
 from skypanel.drivers.source.git import MAX_PACKS, GitSource
 from skypanel.drivers.source.port import Commit, Credentials, FetchFailed
@@ -263,15 +264,6 @@ def test_a_repository_beyond_the_size_limit_is_refused(server: GitHttpServer, mi
     assert failed.value.code == "git_too_large", failed.value
 
 
-def with_submodule(server: GitHttpServer, name: str, url: str, sha: str) -> None:
-    work = server.work_tree(name)
-    write(work, {".gitmodules": f'[submodule "lib"]\n\tpath = vendor/lib\n\turl = {url}\n'})
-    git("add", ".gitmodules", cwd=work)
-    git("update-index", "--add", "--cacheinfo", f"160000,{sha},vendor/lib", cwd=work)
-    git("commit", "-q", "-m", "With a submodule", cwd=work)
-    git("push", "-q", "-f", str(server.root / f"{name}.git"), "HEAD", cwd=work)
-
-
 @pytest.mark.parametrize("relative", [True, False])
 def test_submodules_come_at_the_commit_that_is_pinned(
     server: GitHttpServer, source: GitSource, tmp_path: Path, relative: bool
@@ -305,19 +297,6 @@ def test_a_submodules_url_is_checked_as_the_applications_own(
         source.checkout("app", commit.sha, to=tmp_path / "out", uid=UID, url=server.url("shop"), log=lambda _: None)
 
     assert refused.value.code == "git_refused"
-
-
-def hostile_tree(server: GitHttpServer, name: str, entries: bytes) -> None:
-    """A commit whose tree no git client would make."""
-    bare = server.root / f"{name}.git"
-    blob = subprocess.run(
-        ["git", "hash-object", "-w", "--stdin"], cwd=bare, input=b"/etc", capture_output=True, check=True
-    )
-    content = entries.replace(b"BLOB", bytes.fromhex(blob.stdout.decode().strip()))
-    command = ["git", "hash-object", "-t", "tree", "-w", "--stdin", "--literally"]
-    tree = subprocess.run(command, cwd=bare, input=content, capture_output=True, check=True).stdout.decode().strip()
-    sha = git("commit-tree", tree, "-m", "Hostile", cwd=bare)
-    git("update-ref", "refs/heads/main", sha, cwd=bare)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skypanel.drivers.source.port import FetchFailed, TreeEntry
 
+MAX_LINK = 4095  # what a system takes as the target of one
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
 
@@ -55,14 +56,15 @@ class TreeWriter:
             os.close(self._directories.pop(path))
         self._order.clear()
 
-    def file(self, path: str, content: bytes, *, executable: bool = False) -> None:
+    def file(self, path: str, content: Iterable[bytes], *, executable: bool = False) -> None:
         parent, _, name = path.rpartition("/")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         descriptor = os.open(name, flags, 0o755 if executable else 0o644, dir_fd=self.directory(parent))
         try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            for piece in content:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(descriptor, view) :]
             if self._uid != -1:
                 os.fchown(descriptor, self._uid, self._uid)
         finally:
@@ -76,19 +78,25 @@ class TreeWriter:
             os.chown(name, self._uid, self._uid, dir_fd=descriptor, follow_symlinks=False)
 
 
-def write_tree(root: Path, entries: Iterable[tuple[TreeEntry, bytes]], *, uid: int, below: str = "") -> list[TreeEntry]:
-    """Writes files at once and links at the end. Returns the entries that are LFS pointers."""
+def write_tree(
+    root: Path, entries: Iterable[tuple[TreeEntry, Iterable[bytes]]], *, uid: int, below: str = ""
+) -> list[TreeEntry]:
+    """Writes files at once, piece by piece, and links at the end. Returns the entries that are LFS pointers."""
     pointers: list[TreeEntry] = []
     links: list[tuple[str, bytes]] = []
     with TreeWriter(root, uid=uid) as writer:
         try:
-            for entry, content in entries:
-                path = below + entry.path
+            for entry, pieces in entries:
+                content, path = pieces, below + entry.path
                 if entry.mode == "120000":
-                    links.append((path, content))
+                    if entry.size > MAX_LINK:
+                        raise FetchFailed("git_refused", f"The link {entry.path[:100]!r} leads too far: remove it.")
+                    links.append((path, b"".join(content)))
                     continue
-                if content.startswith(LFS_POINTER) and len(content) < 1024:
-                    pointers.append(entry)
+                if entry.size < 1024:
+                    content = [b"".join(content)]
+                    if content[0].startswith(LFS_POINTER):
+                        pointers.append(entry)
                 writer.file(path, content, executable=entry.mode == "100755")
             for path, target in links:
                 writer.link(path, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import selectors
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,9 @@ ALWAYS = {
 }
 
 
+MAX_OUTPUT = 64_000_000  # bytes: names of some 500,000 files; what git prints is what a stranger's host or tree says
+
+
 @dataclass(frozen=True)
 class Outcome:
     code: int
@@ -37,6 +41,7 @@ class Outcome:
     stderr: str
     timed_out: bool = False
     cancelled: bool = False
+    too_much: bool = False  # more output than anybody's repository needs
 
 
 @dataclass(frozen=True)
@@ -106,27 +111,53 @@ class GitProcess:
         config: Mapping[str, str | Secret] | None = None,
         env: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
-        stdin: bytes = b"",
         timeout_s: float = 60,
         cancelled: Callable[[], bool] | None = None,
         limited: bool = False,
+        max_output: int | None = None,
     ) -> Outcome:
-        """Runs it to its end, or kills the whole session when the time is over or `cancelled` says so."""
-        process = self.start(arguments, config=config, env=env, prefix=prefix, limited=limited)
-        deadline = time.monotonic() + timeout_s
-        data: bytes | None = stdin
-        while True:
-            try:
-                out, err = process.communicate(data, timeout=0.25)
-                return Outcome(process.returncode, out, err.decode(errors="replace"))
-            except subprocess.TimeoutExpired:
-                data = None
-                stopped = cancelled is not None and cancelled()
-                if not stopped and time.monotonic() < deadline:
-                    continue
-            os.killpg(process.pid, signal.SIGKILL)
-            out, err = process.communicate()
-            return Outcome(-9, out, err.decode(errors="replace"), timed_out=not stopped, cancelled=stopped)
+        """Runs it to its end, or kills the whole session when the time is over, `cancelled` says so or it printed more
+        than `max_output` bytes (MAX_OUTPUT)."""
+        with self.start(arguments, config=config, env=env, prefix=prefix, limited=limited) as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            deadline = time.monotonic() + timeout_s
+            out, err, why = _collect(
+                process, deadline=deadline, cancelled=cancelled, max_output=max_output or MAX_OUTPUT
+            )
+            if why:
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+        text = err.decode(errors="replace")
+        return Outcome(
+            -9 if why else code, bytes(out), text,
+            timed_out=why == "time", cancelled=why == "cancelled", too_much=why == "output",
+        )  # fmt: skip
+
+
+def _collect(
+    process: subprocess.Popen[bytes], *, deadline: float, cancelled: Callable[[], bool] | None, max_output: int
+) -> tuple[bytearray, bytearray, str]:
+    """Standard output, standard error, and why it has to be ended: "time", "cancelled", "output", or "" when it is
+    over by itself."""
+    out, err = bytearray(), bytearray()
+    assert process.stdout is not None and process.stderr is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ, out)
+        selector.register(process.stderr, selectors.EVENT_READ, err)
+        while selector.get_map():
+            for key, _ in selector.select(0.25):
+                chunk = os.read(key.fd, 65_536)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                key.data.extend(chunk)
+            if len(out) + len(err) > max_output:
+                return out, err, "output"
+            if cancelled is not None and cancelled():
+                return out, err, "cancelled"
+            if time.monotonic() >= deadline:
+                return out, err, "time"
+    return out, err, ""
 
 
 def transport_config(url: GitUrl, address: str, credentials: Credentials | None) -> dict[str, str | Secret]:

@@ -18,6 +18,7 @@ _UNREACHABLE = (
     "Operation too slow", "error: 5",
 )  # fmt: skip
 _TOO_LARGE = ("signal 25", "File too large", "index-pack died", "invalid index-pack output")  # by the limit on files
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 _REDIRECT = re.compile(r"error: 30[1278]|redirect")
 
 
@@ -30,6 +31,8 @@ def explain(outcome: Outcome, *, url: str, max_bytes: int) -> FetchFailed:
         return FetchFailed(
             "git_unreachable", f"{url} took too long to answer: check that the host is up and try again."
         )
+    if outcome.too_much:
+        return FetchFailed("git_too_large", f"{url} has more to say than any repository needs: use another one.")
     if any(sign in text for sign in _TOO_LARGE):
         return FetchFailed(
             "git_too_large", f"{url} is larger than {max_bytes // 1_000_000} MB: remove large files from it."
@@ -49,7 +52,8 @@ def explain(outcome: Outcome, *, url: str, max_bytes: int) -> FetchFailed:
 
 def _last(text: str) -> str:
     lines = [re.sub(r"^(fatal|error): ", "", line.strip()) for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "git gave no reason"
+    # The host's own words may be among them: it is no terminal that they are shown on.
+    return _UNPRINTABLE.sub("?", lines[-1])[:300] if lines else "git gave no reason"
 
 
 def branch_missing(outcome: Outcome) -> bool:

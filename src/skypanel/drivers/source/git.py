@@ -21,10 +21,11 @@ from skypanel.drivers.source.command import GitProcess, Outcome, enter, ssh_envi
 from skypanel.drivers.source.failures import branch_missing, explain
 from skypanel.drivers.source.objects import ObjectReader, list_tree, read_blob
 from skypanel.drivers.source.port import Commit, Credentials, FetchFailed, TreeEntry
-from skypanel.drivers.source.urls import GitUrl, check_branch, check_commit, parse
+from skypanel.drivers.source.submodules import Allowance
+from skypanel.drivers.source.urls import GitUrl, check_branch, check_commit, is_branch, parse
 
 Log = Callable[[str], None]
-KEPT_TREES = 16
+KEPT_ENTRIES = 200_000  # files of trees that are kept in memory
 MAX_PACKS = 30  # beyond that a mirror is made anew: cheaper than repacking, since it is shallow
 _HEAD_FILE = "skypanel-default-branch"
 _logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class GitSource:
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._resolve = resolve
+        self._allowances: dict[str, Allowance] = {}  # of checkouts that go on, for all of their submodules
         self._trees: OrderedDict[tuple[str, str], tuple[TreeEntry, ...]] = OrderedDict()
 
     def check_url(self, url: str) -> None:
@@ -98,12 +100,12 @@ class GitSource:
         entries = self._trees.get(key)
         if entries is None:
             entries = self._trees[key] = list_tree(self._existing(mirror), commit)
-            while len(self._trees) > KEPT_TREES:
+            while len(self._trees) > 1 and sum(len(kept) for kept in self._trees.values()) > KEPT_ENTRIES:
                 self._trees.popitem(last=False)
         return entries
 
     def read(self, mirror: str, entry: TreeEntry, *, limit: int = 1_000_000) -> bytes:
-        return read_blob(self._existing(mirror), entry.sha)[:limit]
+        return read_blob(self._existing(mirror), entry.sha, limit=limit)
 
     def checkout(
         self,
@@ -131,7 +133,15 @@ class GitSource:
         if pointers:
             log(f"Warning: {len(pointers)} files are kept in Git LFS, which is not fetched: they stay pointers.")
         if any(entry.mode == "160000" for entry in entries):
-            submodules.checkout_all(self, entries, mirror=mirror, to=to, uid=uid, url=url, log=log)
+            self._allowances.setdefault(mirror.split("--", 1)[0], Allowance(self._timeout_s))
+            try:
+                submodules.checkout_all(
+                    self, entries, mirror=mirror, to=to, uid=uid, url=url, log=log,
+                    spend=self._allowances[mirror.split("--", 1)[0]].spend,
+                )  # fmt: skip
+            finally:
+                if "--" not in mirror:
+                    del self._allowances[mirror]
 
     def remove(self, mirror: str) -> None:
         for directory in [self._path(mirror), *self._mirrors.glob(f"{mirror}--*.git")]:
@@ -265,7 +275,8 @@ class _Remote:
         if outcome.code != 0:
             raise self._explained(outcome)
         lines = outcome.stdout.decode(errors="replace").splitlines()
-        return [line.split("\t", 1)[1].removeprefix("refs/heads/") for line in lines if "\t" in line]
+        names = [line.split("\t", 1)[1].removeprefix("refs/heads/") for line in lines if "\t" in line]
+        return [name for name in names if is_branch(name)]  # the remote's word, about to be shown
 
     def _fetch(self, refspec: str) -> Outcome:
         return self._run(

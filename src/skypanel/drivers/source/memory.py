@@ -122,7 +122,7 @@ class MemorySource:
     ) -> None:
         del url, log
         files = self._files(mirror, commit)
-        entries = [(entry, files[entry.path].content) for entry in self.tree(mirror, commit)]
+        entries = [(entry, [files[entry.path].content]) for entry in self.tree(mirror, commit)]
         write_tree(to, entries, uid=uid if os.geteuid() == 0 else os.getuid())
 
     def remove(self, mirror: str) -> None:

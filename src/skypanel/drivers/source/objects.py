@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import IO
 
 from skypanel.drivers.source.command import GitProcess
 from skypanel.drivers.source.port import FetchFailed, TreeEntry
 
 FORBIDDEN_NAMES = {"", ".", ".."}
+MAX_FILES = 200_000  # a tree that names another one ten times, ten levels deep, has as many as it likes
+CHUNK = 1 << 20
 
 
 def list_tree(git: GitProcess, commit: str) -> tuple[TreeEntry, ...]:
     outcome = git.run(["ls-tree", "-r", "-l", "-z", "--full-tree", commit])
+    if outcome.too_much or outcome.stdout.count(b"\0") > MAX_FILES:
+        raise FetchFailed("git_too_large", f"The repository holds more than {MAX_FILES:,} files: remove some.")
     if outcome.code != 0:
         raise FetchFailed("git_failed", f"The commit {commit[:12]} cannot be read from the mirror: deploy again.")
     entries = []
@@ -41,9 +46,9 @@ class ObjectReader:
     def __init__(self, git: GitProcess) -> None:
         self._process = git.start(["cat-file", "--batch", "--buffer"])
 
-    def read_all(self, shas: list[str]) -> Iterator[bytes]:
-        """Yields each object's content in turn. git reads ahead while we write: it is told everything at first, from a
-        thread of its own, because both pipes are of limited size."""
+    def read_all(self, shas: list[str]) -> Iterator[Iterator[bytes]]:
+        """Yields each object's content in turn, in pieces, to be read before the next one. git reads ahead while we
+        write: it is told everything at first, from a thread of its own, because both pipes are of limited size."""
         process = self._process
         assert process.stdin is not None and process.stdout is not None
 
@@ -59,12 +64,11 @@ class ObjectReader:
             header = process.stdout.readline().split()
             if len(header) != 3:
                 raise FetchFailed("git_failed", f"The object {sha[:12]} is missing from the mirror: deploy again.")
-            size = int(header[2])
-            content = process.stdout.read(size)
+            pieces = _pieces(process.stdout, int(header[2]))
+            yield pieces
+            for _ in pieces:  # what was not wanted
+                pass
             process.stdout.read(1)
-            if len(content) != size:
-                raise FetchFailed("git_failed", "Reading the repository's files ended early: deploy again.")
-            yield content
         asker.join()
 
     def close(self) -> None:
@@ -76,8 +80,19 @@ class ObjectReader:
         self._process.wait()
 
 
-def read_blob(git: GitProcess, sha: str) -> bytes:
-    outcome = git.run(["cat-file", "blob", sha])
-    if outcome.code != 0:
+def _pieces(stream: IO[bytes], size: int) -> Iterator[bytes]:
+    """A blob of a few packed kilobytes may be gigabytes of zeros: it is never held as a whole."""
+    while size:
+        piece = stream.read(min(size, CHUNK))
+        if not piece:
+            raise FetchFailed("git_failed", "Reading the repository's files ended early: deploy again.")
+        size -= len(piece)
+        yield piece
+
+
+def read_blob(git: GitProcess, sha: str, *, limit: int) -> bytes:
+    """Its first `limit` bytes."""
+    outcome = git.run(["cat-file", "blob", sha], max_output=limit)
+    if outcome.code != 0 and not outcome.too_much:
         raise FetchFailed("git_failed", f"The object {sha[:12]} is missing from the mirror: deploy again.")
-    return outcome.stdout
+    return outcome.stdout[:limit]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,23 @@ from skypanel.drivers.source.port import FetchFailed, Source, TreeEntry
 from skypanel.drivers.source.urls import parse, resolve_relative
 
 MAX_DEPTH = 4
+MAX_SUBMODULES = 100  # of all depths together
 _LINE = re.compile(r"""^\s*(?:\[submodule\s+"(?P<name>[^"]*)"\]|(?P<key>path|url)\s*=\s*(?P<value>.*?))\s*$""")
+
+
+class Allowance:
+    """Of one checkout: a repository of thousands of slow submodules would hold a build's place for days."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left, self._deadline = MAX_SUBMODULES, time.monotonic() + seconds
+
+    def spend(self) -> None:
+        """One more submodule. Raises FetchFailed."""
+        self._left -= 1
+        if self._left < 0:
+            raise FetchFailed("git_refused", f"The repository has more than {MAX_SUBMODULES} submodules: remove some.")
+        if time.monotonic() > self._deadline:
+            raise FetchFailed("git_unreachable", "Fetching the submodules took too long: try again, or remove some.")
 
 
 def parse_gitmodules(text: str) -> dict[str, str]:
@@ -40,8 +57,10 @@ def checkout_all(
     uid: int,
     url: str,
     log: Callable[[str], None],
+    spend: Callable[[], None],
 ) -> None:
-    """Raises FetchFailed when a submodule is not declared, not allowed or cannot be fetched."""
+    """`spend` is asked before each one. Raises FetchFailed when a submodule is not declared, not allowed or cannot be
+    fetched."""
     depth = mirror.count("--")
     if depth >= MAX_DEPTH:
         raise FetchFailed("git_refused", f"Submodules are nested more than {MAX_DEPTH} deep: flatten them.")
@@ -54,6 +73,7 @@ def checkout_all(
             log(f"Warning: {entry.path} is a submodule without a URL in .gitmodules; it stays empty.")
             continue
         target = resolve_relative(url, declared[entry.path])
+        spend()
         log(f"Submodule {entry.path} from {parse(target).clean}")
         name = f"{mirror}--{hashlib.sha256(entry.path.encode()).hexdigest()[:12]}"
         source.fetch(

@@ -92,8 +92,12 @@ def _scp_like(url: str) -> GitUrl:
 
 def check_branch(branch: str) -> None:
     """The rules of `git check-ref-format --branch`. The empty name stands for the remote's default branch."""
-    if branch and (_BAD_BRANCH.search(branch) or branch == "@" or len(branch) > 200):
+    if branch and not is_branch(branch):
         raise _refused(f"{branch!r} is no valid branch name.")
+
+
+def is_branch(name: str) -> bool:
+    return name not in ("", "@") and len(name) <= 200 and name.isprintable() and not _BAD_BRANCH.search(name)
 
 
 def check_commit(commit: str | None) -> None:
