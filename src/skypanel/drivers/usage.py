@@ -8,16 +8,21 @@ from pathlib import Path
 
 from skypanel.drivers import shell
 
+AN_ENTRY = 4096  # of each: millions of empty files take no block, but an inode of the machine's own
+
 
 def size_of(directory: Path) -> int:
-    """Bytes on disk of everything below, links not followed, hard links counted once."""
+    """Bytes on disk of everything below, links not followed, hard links counted once; an empty entry is no nothing."""
     counted = _scanned(directory)
     return _by_du(directory) if counted is None else counted
 
 
 def _by_du(directory: Path) -> int:
-    found = shell.run(["du", "-s", "-x", "-B1", "--", directory], check=False, timeout_s=600).stdout.split()
-    return int(found[0]) if found else 0
+    blocks, inodes = (
+        shell.run(["du", "-s", "-x", *unit, "--", directory], check=False, timeout_s=600).stdout.split()
+        for unit in (["-B1"], ["--inodes"])
+    )
+    return max(int(blocks[0]), int(inodes[0]) * AN_ENTRY) if blocks and inodes else 0
 
 
 def _scanned(directory: Path) -> int | None:
@@ -44,7 +49,7 @@ def _scanned(directory: Path) -> int | None:
                     if (status.st_dev, status.st_ino) in seen:
                         continue
                     seen.add((status.st_dev, status.st_ino))
-                total += status.st_blocks * 512
+                total += max(status.st_blocks * 512, AN_ENTRY)
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
     return total

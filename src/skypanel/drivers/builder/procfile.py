@@ -6,7 +6,7 @@ import re
 
 from skypanel.drivers.builder.port import BuildFailed
 
-_LINE = re.compile(r"^\s*([A-Za-z0-9_-]+):\s*(.*?)\s*$")
+_LINE = re.compile(r"([A-Za-z0-9_-]+):(.*)")  # of a stripped line; nothing in it is tried twice
 MAX_TYPES = 50
 MAX_COMMAND = 8_000
 
@@ -22,10 +22,10 @@ def parse(text: str) -> dict[str, str]:
         if not stripped or stripped.startswith("#"):
             continue
         meaningful = True
-        match = _LINE.match(line)
+        match = _LINE.fullmatch(stripped)
         if match is None:
             continue
-        name, command = match.group(1), _without_comment(match.group(2))
+        name, command = match.group(1), _without_comment(match.group(2).strip())
         if not command:
             raise BuildFailed(
                 "procfile_invalid", f"The Procfile gives no command for {name!r}: write `{name}: command`."

@@ -15,7 +15,8 @@ from skypanel.drivers.source.urls import parse, resolve_relative
 
 MAX_DEPTH = 4
 MAX_SUBMODULES = 100  # of all depths together
-_LINE = re.compile(r"""^\s*(?:\[submodule\s+"(?P<name>[^"]*)"\]|(?P<key>path|url)\s*=\s*(?P<value>.*?))\s*$""")
+# Of a stripped line; nothing in it is tried twice.
+_LINE = re.compile(r"""\[submodule\s+"(?P<name>[^"]*)"\]|(?P<key>path|url)\s*=(?P<value>.*)""")
 
 
 class Allowance:
@@ -38,13 +39,13 @@ def parse_gitmodules(text: str) -> dict[str, str]:
     modules: dict[str, dict[str, str]] = {}
     current: dict[str, str] = {}
     for line in text.splitlines():
-        match = _LINE.match(line)
+        match = _LINE.fullmatch(line.strip())
         if match is None:
             continue
         if match["name"] is not None:
             current = modules.setdefault(match["name"], {})
         else:
-            current[match["key"]] = match["value"].strip('"')
+            current[match["key"]] = match["value"].strip().strip('"')
     return {module["path"]: module["url"] for module in modules.values() if {"path", "url"} <= module.keys()}
 
 

@@ -94,9 +94,11 @@ class Wanted:
     version: Version | None = None
 
     def allows(self, version: Version) -> bool:
-        return all(_clause(clause.strip(), version) for clause in self.text.split(",") if clause.strip())
+        clauses = self.text[:MAX_CLAUSES].split(",")
+        return all(_clause(clause.strip(), version) for clause in clauses if clause.strip())
 
 
+MAX_CLAUSES = 500  # characters of what a repository asks for
 _CLAUSE = re.compile(r"(>=|<=|==|!=|~=|<|>|\^|~)?\s*v?(\d+(?:\.\d+)*)(\.\*)?")
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+MAX_MARKER = 1000  # characters
+
 
 def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -98,7 +100,7 @@ def _ways(name: str, spec: Any, marker: str, *, asked: bool = False) -> list[_Wa
         table = one if isinstance(one, dict) else {}
         if table.get("optional") and not asked:
             continue
-        own = re.sub(r'\s*(?:and\s+)?extra == "[^"]*"', "", str(table.get("markers", ""))).strip()
+        own = re.sub(r'\s*(?:and\s+)?extra == "[^"]*"', "", str(table.get("markers", ""))[:MAX_MARKER]).strip()
         both = " and ".join(f"({part})" for part in (marker, own) if part) if marker and own else marker or own
         ways.append((normal(name), tuple(table.get("extras", ())), both))
     return ways

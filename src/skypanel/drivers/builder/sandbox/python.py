@@ -24,9 +24,10 @@ export PYTHONPATH="${PYTHONPATH:-$HOME}"
 export LANG="${LANG:-C.UTF-8}"
 export WEB_CONCURRENCY="${WEB_CONCURRENCY:-2}"
 """
-_REFERENCE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)", re.MULTILINE)
+# Blanks at a line's start, and not line ends too: those would be looked at again from each of them.
+_REFERENCE = re.compile(r"^[^\S\n]*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)", re.MULTILINE)
 _LOCAL = re.compile(
-    r"^\s*(?:(?:-e|--editable)[\s=]+)?(?:file:|\.{0,2}/|\.\s*(?:$|\[|#))|^\s*(?:-e|--editable)[\s=]+(?!git\+|https?:)\S",
+    r"^[^\S\n]*(?:(?:-e|--editable)[\s=]+)?(?:file:|\.{0,2}/|\.\s*(?:$|\[|#))|^[^\S\n]*(?:-e|--editable)[\s=]+(?!git\+|https?:)\S",
     re.M,
 )
 
@@ -148,7 +149,7 @@ def _closure(tree: SourceTree) -> tuple[Sequence[str], bool]:
             raise BuildFailed(
                 "dependency_failed", f"requirements.txt includes {path}, which is not in the repository: add it."
             )
-        apart = apart and _LOCAL.search(re.sub(r"^\s*-[rc].*$", "", text, flags=re.M)) is None
+        apart = apart and _LOCAL.search(re.sub(r"^[^\S\n]*-[rc].*$", "", text, flags=re.M)) is None
         base = path.rpartition("/")[0]
         for reference in _REFERENCE.findall(text):
             if reference.startswith(("http:", "https:")):
@@ -221,7 +222,7 @@ def default_processes(tree: SourceTree) -> tuple[dict[str, str], str]:
         )
     for path in ("app.py", "main.py", "wsgi.py", "application.py"):
         text = tree.text(path) or ""
-        name = re.search(r"^(\w+)(?:\s*:[^=]+)?\s*=\s*(?:flask\.)?Flask\(|^(application)\s*=", text, re.M)
+        name = re.search(r"^(\w+)(?:[^\S\n]*:[^=\n]+)?[^\S\n]*=\s*(?:flask\.)?Flask\(|^(application)\s*=", text, re.M)
         if name and gunicorn:
             module = path.removesuffix(".py")
             return {"web": f"gunicorn --bind 0.0.0.0:$PORT {module}:{name[1] or name[2]}"}, ""
@@ -238,7 +239,9 @@ def _asgi(tree: SourceTree) -> str | None:
     """`module:name` of a FastAPI or Starlette application, where `fastapi run` looks for one, and in server.py."""
     for path in (f"{directory}{name}.py" for directory in ("", "app/") for name in ("main", "app", "api", "server")):
         name = re.search(
-            r"^(\w+)(?:\s*:[^=]+)?\s*=\s*(?:\w+\.)?(?:FastAPI|Starlette)\(", tree.text(path) or "", re.MULTILINE
+            r"^(\w+)(?:[^\S\n]*:[^=\n]+)?[^\S\n]*=\s*(?:\w+\.)?(?:FastAPI|Starlette)\(",
+            tree.text(path) or "",
+            re.MULTILINE,
         )
         if name:
             return f"{path.removesuffix('.py').replace('/', '.')}:{name[1]}"

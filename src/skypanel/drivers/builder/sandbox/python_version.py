@@ -43,7 +43,7 @@ def _from_pyproject(tree: SourceTree) -> Wanted | None:
 
 
 def _named(text: str, path: str) -> Wanted:
-    match = _NAMED.fullmatch(text.strip().lower())
+    match = _NAMED.fullmatch(text.strip().lower()) if len(text) <= 40 else None
     if match is None:
         raise BuildFailed(
             "toolchain_missing", f"{path} says {text[:40]!r}, which is no Python version: write 3.12, for example."

@@ -25,7 +25,7 @@ from skypanel.kit.secret import Secret, masked
 
 Log = Callable[[str], None]
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f]")
-KEPT_LINES = 400
+KEPT_LINES, KEPT_CHARACTERS = 400, 2000  # of the end, to say why it failed
 
 
 class Containers(RunsOneOff, Protocol):
@@ -49,7 +49,7 @@ class BuildLog:
 
     def line(self, text: str) -> None:
         shown = masked(text, self._secrets) if self._secrets else text
-        self.last.append(shown)
+        self.last.append(shown[:KEPT_CHARACTERS])
         self._log(shown)
 
     def output(self, data: bytes) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 Version = tuple[int, int, int]
+MAX_LENGTH = 500
 _VERSION = re.compile(r"[v=\s]*(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?(?:[-+].*)?")
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=|\^|~>?)?\s*([v=]?[\dxX*][^\s|]*)")
 INFINITE: Version = (10**9, 0, 0)
@@ -30,7 +31,9 @@ def allows(wanted: str, version: Version) -> bool:
 
 
 def ranges(text: str) -> list[tuple[Version, Version]]:
-    """Half-open intervals, one for each part between `||`."""
+    """Half-open intervals, one for each part between `||`. Raises ValueError, for one of endless length too."""
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"{text[:40]!r}… is no version range")
     return [_part(part.strip()) for part in text.split("||")]
 
 

@@ -79,6 +79,8 @@ class SourceTree:
             raise BuildFailed(
                 "dependency_failed", f"{path} is not valid JSON (line {error.lineno}: {error.msg}): correct it."
             ) from error
+        except (RecursionError, ValueError) as error:  # nested a thousand deep; a number of ten thousand digits
+            raise BuildFailed("dependency_failed", f"{path} cannot be read ({error}): simplify it.") from error
         if not isinstance(value, dict):
             raise BuildFailed("dependency_failed", f"{path} is not a JSON object: correct it.")
         return value
@@ -88,3 +90,5 @@ class SourceTree:
             return tomllib.loads(self.text(path) or "")
         except tomllib.TOMLDecodeError as error:
             raise BuildFailed("dependency_failed", f"{path} is not valid TOML ({error}): correct it.") from error
+        except (RecursionError, ValueError) as error:
+            raise BuildFailed("dependency_failed", f"{path} cannot be read ({error}): simplify it.") from error
