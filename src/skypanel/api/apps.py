@@ -6,24 +6,21 @@ from skypanel.api.app_bodies import AppChangesBody, NewAppBody
 from skypanel.api.app_view import app_bodies, app_body
 from skypanel.api.shapes import AppAnswer, AppBody, AppJobAnswer, JobAnswer
 from skypanel.api.target import ConfiguredApp, DeletedApp, ViewedApp
-from skypanel.apps.create import create_app, draft_app
-from skypanel.apps.guards import AppLimits, active_organization
-from skypanel.apps.models import App, Wanted
+from skypanel.apps.create import draft_app
 from skypanel.apps.queries import list_apps
 from skypanel.apps.rules import HealthCheck
-from skypanel.apps.update import draft_changes, health_of, update_app
-from skypanel.builds.known import require_known_buildpacks
-from skypanel.db import Session
+from skypanel.apps.update import draft_changes, health_of
 from skypanel.deployments.clear_cache import request_clear_cache
-from skypanel.deployments.requests import request_delete, request_restart
-from skypanel.http.context import Services, ServicesDep
+from skypanel.deployments.requests import request_delete
+from skypanel.http import verbs
+from skypanel.http.context import ServicesDep
 from skypanel.http.paging import PagingDep, cursor_checked
 from skypanel.http.problems import problems
 from skypanel.http.route import api_router
 from skypanel.http.schema import PageBody
 from skypanel.http.session import ReadSession, WriteSession
 from skypanel.http.viewer import CurrentViewer
-from skypanel.orgs.access import Permission, Viewer, require
+from skypanel.orgs.access import Permission, require
 
 router = api_router(prefix="/api/paas/apps", tag="apps")
 
@@ -43,11 +40,6 @@ def create_application(
     body: NewAppBody, session: WriteSession, viewer: CurrentViewer, services: ServicesDep
 ) -> AppAnswer:
     require(viewer, Permission.DEPLOY)
-    app = create(session, services, viewer, body)
-    return AppAnswer(app=app_body(session, services, app))
-
-
-def create(session: Session, services: Services, viewer: Viewer, body: NewAppBody) -> App:
     draft = draft_app(
         name=body.name,
         git_url=body.git_url,
@@ -59,9 +51,8 @@ def create(session: Session, services: Services, viewer: Viewer, body: NewAppBod
         replicas=body.replicas,
         health=body.health_check.over(HealthCheck()) if body.health_check else None,
     )
-    require_known_buildpacks(session, draft.buildpacks)
-    limits = AppLimits(services.max_apps_per_org, services.single_organization)
-    return create_app(session, viewer=viewer, draft=draft, limits=limits, now=services.clock.now())
+    app = verbs.create(session, services, viewer, draft)
+    return AppAnswer(app=app_body(session, services, app))
 
 
 @router.get("/{id}", responses=problems(404), summary="One application")
@@ -74,8 +65,6 @@ def update_application(
     app: ConfiguredApp, body: AppChangesBody, session: WriteSession, viewer: CurrentViewer, services: ServicesDep
 ) -> AppJobAnswer:
     """Another plan rolls the running replicas, so that they get its limits; `job_id` is that restart's."""
-    if body.plan is not None:
-        active_organization(session, viewer.organization_id)
     changes = draft_changes(
         check_git_url=services.check_git_url,
         name=body.name,
@@ -86,12 +75,7 @@ def update_application(
         plan=body.plan,
         build_cache=body.build_cache,
     )
-    require_known_buildpacks(session, changes.buildpacks or ())
-    now = services.clock.now()
-    updated = update_app(session, app=app, changes=changes, by=viewer.actor, now=now)
-    job_id = None
-    if updated.needs_restart and app.wanted == Wanted.RUNNING and app.current_deployment_id is not None:
-        job_id = request_restart(session, app=app, by=viewer.actor, now=now)
+    job_id = verbs.update(session, services, viewer, app, changes)
     return AppJobAnswer(app=app_body(session, services, app), job_id=job_id)
 
 

@@ -11,10 +11,9 @@ from skypanel.api.deployment_view import deployment_bodies, deployment_body
 from skypanel.api.shapes import DeploymentAnswer, DeploymentBody, DeploymentJobAnswer
 from skypanel.api.target import DeployedApp, Version, ViewedApp
 from skypanel.apps.guards import active_organization
-from skypanel.apps.queries import lock_app
 from skypanel.deployments.queries import get_deployment, list_deployments
-from skypanel.deployments.rate import require_deploy_rate
-from skypanel.deployments.requests import request_cancel, request_deploy, request_rollback
+from skypanel.deployments.requests import request_cancel, request_rollback
+from skypanel.http import verbs
 from skypanel.http.context import ServicesDep
 from skypanel.http.paging import PagingDep, cursor_checked
 from skypanel.http.problems import problems
@@ -48,12 +47,7 @@ def deploy_application(
     body: Annotated[DeployBody | None, Body()] = None,
 ) -> DeploymentJobAnswer:
     """A newer request supersedes those still queued."""
-    active_organization(session, viewer.organization_id)
-    now = services.clock.now()
-    lock_app(session, app)
-    require_deploy_rate(session, app=app, per_hour=services.max_deployments_per_hour, now=now)
-    commit = body.commit if body else None
-    deployment = request_deploy(session, app=app, by=viewer.actor, now=now, commit=commit)
+    deployment = verbs.deploy(session, services, viewer, app, commit=body.commit if body else None)
     return DeploymentJobAnswer(deployment=deployment_body(session, deployment), job_id=deployment.job_id)
 
 

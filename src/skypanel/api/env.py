@@ -21,10 +21,9 @@ from skypanel.api.env_bodies import (
 from skypanel.api.target import ConfiguredApp, ViewedApp
 from skypanel.apps.dotenv_files import MASK, export_text, parse
 from skypanel.apps.env import EnvChange, delete_variable, rows_of, set_variables
-from skypanel.apps.guards import is_suspended
 from skypanel.apps.models import App
 from skypanel.db import Session
-from skypanel.deployments.requests import request_env_deployment
+from skypanel.http import verbs
 from skypanel.http.context import Services, ServicesDep
 from skypanel.http.problems import problems
 from skypanel.http.route import api_router
@@ -116,9 +115,7 @@ def _listed(session: Session, app: App) -> list[VariableBody]:
 def _answer(
     session: Session, services: Services, viewer: Viewer, app: App, change: EnvChange, *, deploy: bool
 ) -> EnvAnswer:
-    deployment = None
-    if change and deploy and not is_suspended(session, app.organization_id):
-        deployment = request_env_deployment(session, app=app, by=viewer.actor, now=services.clock.now())
+    deployment = verbs.release_env(session, services, viewer, app, change) if deploy else None
     return EnvAnswer(
         items=_listed(session, app),
         changed=ChangeBody.of(change),

@@ -8,11 +8,10 @@ runs newer) and as `Last-Event-ID` (what is newer).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from skypanel.api.log_stream import IDLE_S, End, EventStream, Watch, as_generator, line_body
@@ -22,22 +21,21 @@ from skypanel.apps.models import App
 from skypanel.apps.queries import get_app
 from skypanel.deployments.models import Deployment, Run
 from skypanel.deployments.queries import get_deployment, get_run
-from skypanel.drivers.logstore.port import Query as LogQuery
-from skypanel.errors import FieldError, Forbidden, Invalid, NotFound, Unauthenticated
+from skypanel.errors import Forbidden, NotFound, Unauthenticated
 from skypanel.http.context import Services, ServicesDep
+from skypanel.http.log_filters import Filters, FiltersDep
 from skypanel.http.paging import cursor_checked
 from skypanel.http.problems import problems
 from skypanel.http.route import api_router
 from skypanel.http.schema import PageBody, ResponseBody
 from skypanel.http.session import ReadSession
 from skypanel.http.viewer import CurrentViewer, identify
-from skypanel.logs.chain import Chain
+from skypanel.logs.chain import Chain, streams_of
 from skypanel.logs.follow import follow
 from skypanel.orgs.membership import the_viewer
 
 router = api_router(prefix="/api/paas/apps/{id}", tag="logs")
 
-Name = Annotated[str, Query(max_length=400)]
 FINAL = frozenset({"running", "superseded", "failed", "cancelled"})
 STREAMS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Events `log` and `end`"}
@@ -53,34 +51,6 @@ class LogLineBody(ResponseBody):
     cursor: str
 
 
-@dataclass(frozen=True)
-class Filters:
-    query: LogQuery
-
-
-def filters(
-    source: Annotated[
-        list[Name] | None, Query(description="build, app, router, system; repeated or with commas")
-    ] = None,
-    level: Annotated[list[Name] | None, Query(description="debug, info, warn, error; repeated or with commas")] = None,
-    replica: Annotated[list[Name] | None, Query(description="web.1, worker.2, …; repeated or with commas")] = None,
-    since: Annotated[datetime | None, Query(description="From then on, RFC 3339")] = None,
-    until: Annotated[datetime | None, Query(description="Before then, RFC 3339")] = None,
-    search: Annotated[str | None, Query(max_length=500, description="Plain text, in any case")] = None,
-) -> Filters:
-    return Filters(
-        LogQuery(
-            sources=_chosen("source", source, ("build", "app", "router", "system")),
-            levels=_chosen("level", level, ("debug", "info", "warn", "error")),
-            replicas=_chosen("replica", replica, None),
-            since_ns=_nanoseconds(since),
-            until_ns=_nanoseconds(until),
-            search=search or None,
-        )
-    )
-
-
-FiltersDep = Annotated[Filters, Depends(filters)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Lines per page")]
 Cursor = Annotated[str | None, Query(max_length=60, description="`next_cursor` of the page before")]
 Tail = Annotated[int, Query(ge=0, le=1000, description="Lines to begin with")]
@@ -133,7 +103,7 @@ def list_deployment_log_lines(
 ) -> PageBody[LogLineBody]:
     """A rollback shows the build log it inherits, then its own lines."""
     deployment = get_deployment(session, app=app, version=version)
-    return _page(Chain(services.logs, _streams(deployment)), filters, limit, cursor)
+    return _page(Chain(services.logs, streams_of(deployment)), filters, limit, cursor)
 
 
 @router.get(
@@ -162,7 +132,7 @@ def follow_deployment_log_lines(
             return {"status": now.status if now else "gone", "reason": now.reason if now else None} if final else None
 
     watch = Watch(allowed=_still_allowed(request, services, app, viewer.organization_id), ended=ended)
-    return _follow(request, Chain(services.logs, _streams(deployment)), filters, last_event_id, watch)
+    return _follow(request, Chain(services.logs, streams_of(deployment)), filters, last_event_id, watch)
 
 
 @router.get("/runs/{run_id}/logs", responses=problems(404), summary="The output of a run, from its start")
@@ -224,12 +194,6 @@ def _follow(
     return EventStream(request, as_generator(chain.follow(query, idle_s=IDLE_S / 2)), watch)
 
 
-def _streams(deployment: Deployment) -> list[str]:
-    inherited = deployment.build_log_of
-    own = f"build:{deployment.id}"
-    return [f"build:{inherited}", own] if inherited and inherited != deployment.id else [own]
-
-
 def _still_allowed(request: Request, services: Services, app: App, organization_id: str) -> Callable[[], bool]:
     """Asks again what was asked when the stream began."""
     token = request.headers.get("authorization", "").partition(" ")[2]
@@ -245,21 +209,3 @@ def _still_allowed(request: Request, services: Services, app: App, organization_
         return True
 
     return allowed
-
-
-def _chosen(field: str, values: list[str] | None, known: tuple[str, ...] | None) -> tuple[str, ...]:
-    chosen = tuple(part.strip() for value in values or () for part in value.split(",") if part.strip())
-    for name in chosen:
-        if known is not None and name not in known:
-            message = f"{name!r} is none of {', '.join(known)}"
-            raise Invalid(f"{field}: {message}.", errors=[FieldError(field, message)])
-    return chosen
-
-
-def _nanoseconds(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        message = "needs a time zone, such as Z"
-        raise Invalid(f"A time {message}.", errors=[FieldError("since, until", message)])
-    return int(moment.timestamp() * 1_000_000) * 1000

@@ -22,6 +22,7 @@ def app_view(
     tab: str,
     follow: Follow | None = None,
     topics: frozenset[str] = frozenset(),
+    line_address: str = "#l-",
     **context: object,
 ) -> View:
     """A page of `app`, whose head and regions follow it. `tab` is the last part of its address, "" for the overview."""
@@ -38,7 +39,7 @@ def app_view(
     followed = {f"app:{app.id}", *topics}
     if active is not None:
         followed.add(f"deployment:{active.id}")
-    return View(template, {**head, **context}, frozenset(followed), follow)
+    return View(template, {**head, **context}, frozenset(followed), follow, line_address)
 
 
 def seen_app(session: Session, account: Account, id: str) -> App:

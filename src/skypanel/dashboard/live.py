@@ -27,6 +27,7 @@ from skypanel.db.changes import Subscription
 from skypanel.drivers.logstore.port import Line
 from skypanel.errors import SkyPanelError
 from skypanel.http.context import client_address, services
+from skypanel.http.paging import cursor_checked
 from skypanel.http.sse import ALIVE, BEGIN, HEARTBEAT_S, MEDIA_TYPE, RECHECK_S, ClosingStream, event
 
 AT_MOST_EVERY_S = 0.15  # a busy deployment commits more often than anybody reads
@@ -36,12 +37,14 @@ Follow = Callable[[str | None], AsyncIterator[Sequence[Line]]]
 
 @dataclass(frozen=True)
 class View:
-    """What a page shows. `topics`: what its regions follow. `follow`: log lines after a cursor, as they come."""
+    """What a page shows. `topics`: what its regions follow. `follow`: log lines after a cursor, as they come (raises
+    ValueError for a cursor that is none); `line_address` is the beginning of each line's own address."""
 
     template: str
     context: dict[str, object] = field(default_factory=dict)
     topics: frozenset[str] = frozenset()
     follow: Follow | None = None
+    line_address: str = "#l-"
 
 
 Load = Callable[[Session, Account], View]
@@ -51,11 +54,16 @@ def live_page(request: Request, account: Account, session: Session, load: Load, 
     """`load` is called again, with a session and account of their own, for each change."""
     view = load(session, account)
     if MEDIA_TYPE in request.headers.get("accept", ""):
-        return ClosingStream(_events(request, load, view))
+        after = request.headers.get("last-event-id") or request.query_params.get("after") or None
+        with cursor_checked():
+            lines = view.follow(after) if view.follow is not None else None
+        return ClosingStream(_events(request, load, view, lines))
     return page(request, view.template, status=status, context=view.context, account=account)
 
 
-async def _events(request: Request, load: Load, view: View) -> AsyncGenerator[bytes, None]:
+async def _events(
+    request: Request, load: Load, view: View, lines: AsyncIterator[Sequence[Line]] | None
+) -> AsyncGenerator[bytes, None]:
     loop, woken = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
@@ -66,9 +74,8 @@ async def _events(request: Request, load: Load, view: View) -> AsyncGenerator[by
     subscription.topics = view.topics
     queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=8)
     feeds = [_regions(request, load, subscription, woken, queue)]
-    if view.follow is not None:
-        after = request.headers.get("last-event-id") or request.query_params.get("after") or None
-        feeds.append(_lines(view.follow(after), queue))
+    if lines is not None:
+        feeds.append(_lines(lines, view.line_address, queue))
     tasks = [asyncio.create_task(_to_its_end(feed, queue)) for feed in feeds]
     try:
         yield BEGIN
@@ -142,7 +149,7 @@ def _look(request: Request, load: Load) -> tuple[frozenset[str], dict[str, Regio
     return view.topics, rendered.regions
 
 
-async def _lines(batches: AsyncIterator[Sequence[Line]], queue: asyncio.Queue[bytes | None]) -> None:
+async def _lines(batches: AsyncIterator[Sequence[Line]], address: str, queue: asyncio.Queue[bytes | None]) -> None:
     async for lines in batches:
         if lines:
-            await queue.put(event("lines", {"html": lines_html(lines)}, cursor=lines[-1].cursor))
+            await queue.put(event("lines", {"html": lines_html(lines, around=address)}, cursor=lines[-1].cursor))

@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from skypanel.dashboard.assets import asset
 from skypanel.dashboard.cookies import VISIT, form_token, new_visit, set_cookie, subject_of
@@ -81,6 +81,12 @@ def author_shown(author: str) -> str:
     return author.partition(" <")[0]
 
 
+def inline_code(text: str) -> Markup:
+    """Our own sentences hold `names` in backquotes."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
+
+
 @pass_context
 def region(context: Context, name: str, id: str) -> Markup:
     """The template `name`, rendered into an element that the page's event stream keeps up to date."""
@@ -99,7 +105,13 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.filters.update(
-    ago=ago, rfc3339=rfc3339, money=to_decimal_string, seconds=seconds_shown, author=author_shown, bytes=bytes_shown
+    ago=ago,
+    author=author_shown,
+    bytes=bytes_shown,
+    inline_code=inline_code,
+    money=to_decimal_string,
+    rfc3339=rfc3339,
+    seconds=seconds_shown,
 )
 templates.globals.update(asset=asset, region=region, hours_per_month=HOURS_PER_MONTH)
 

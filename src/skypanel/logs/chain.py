@@ -7,11 +7,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+from skypanel.deployments.models import Deployment
 from skypanel.drivers.logstore.port import Line, LogStore, Query
 from skypanel.logs.follow import follow
 
 BEGINNING = "0" * 20
 PAGE = 500
+
+
+def streams_of(deployment: Deployment) -> list[str]:
+    """A rollback shows the build log it inherits, then its own."""
+    inherited = deployment.build_log_of
+    own = f"build:{deployment.id}"
+    return [f"build:{inherited}", own] if inherited and inherited != deployment.id else [own]
 
 
 class Chain:
@@ -32,6 +40,16 @@ class Chain:
             index, after = index + 1, BEGINNING
         page = lines[: query.limit]
         return page, page[-1].cursor if len(lines) > len(page) and page else None
+
+    def newest(self, limit: int) -> tuple[list[Line], bool]:
+        """The last `limit` lines, oldest first, and whether there are older ones."""
+        lines: list[Line] = []
+        for index in reversed(range(len(self._streams))):
+            wanted = Query(limit=limit + 1 - len(lines))
+            lines = self._named(index, self._store.query(self._streams[index], wanted).lines) + lines
+            if len(lines) > limit:
+                break
+        return lines[-limit:], len(lines) > limit
 
     async def follow(self, query: Query, *, idle_s: float) -> AsyncIterator[Sequence[Line]]:
         """As `logs.follow.follow`, from the first line on or after `query.after`."""

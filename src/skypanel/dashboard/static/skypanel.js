@@ -20,6 +20,16 @@ function tellTimes() {
   });
 }
 
+// Clock times of log lines in the reader's own time zone; the exact moment stands in `datetime`.
+function localClocks(root) {
+  root.querySelectorAll("time[data-clock]").forEach((time) => {
+    const moment = new Date(time.dateTime);
+    time.title = time.dateTime;
+    time.textContent = `${moment.toTimeString().slice(0, 8)}.${String(moment.getMilliseconds()).padStart(3, "0")}`;
+    time.removeAttribute("data-clock");
+  });
+}
+
 // The words of a scale form were computed by the server, one line for each number of replicas.
 function slide(form) {
   const lines = JSON.parse(form.dataset.scale);
@@ -35,6 +45,23 @@ function slide(form) {
   show(number.value);
 }
 
+// A new application: the address it will have and what it will cost, from what the server computed.
+function draft(form) {
+  const [costs, output] = [JSON.parse(form.dataset.costs), form.querySelector(".cost")];
+  const [name, replicas] = [form.elements.name, form.elements.replicas];
+  const hint = document.getElementById("name-hint");
+  const show = () => {
+    const plan = form.querySelector("[name=plan]:checked");
+    const lines = plan ? costs[plan.value] : [];
+    replicas.max = plan?.dataset.max ?? replicas.max;
+    output.textContent = lines[replicas.value] ?? (plan ? `This plan allows up to ${plan.dataset.max}.` : "");
+    const slug = name.value.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "");
+    if (slug && hint?.classList.contains("hint")) hint.textContent = `Its address will be ${name.dataset.address.replace("NAME", slug)}, or one like it.`;
+  };
+  form.addEventListener("input", show);
+  show();
+}
+
 // Elements that make sense only with a script are hidden until they do; regions that were replaced come here again.
 function enliven(root) {
   root.querySelectorAll("[data-copy]").forEach((button) => {
@@ -46,6 +73,7 @@ function enliven(root) {
     };
   });
   root.querySelectorAll("[data-scale]").forEach(slide);
+  root.querySelectorAll("[data-costs]").forEach(draft);
   root.querySelectorAll("[data-submits-itself] select").forEach((select) => { select.onchange = () => select.form.requestSubmit(); });
   root.querySelectorAll("[data-must-equal]").forEach((input) => {
     const button = input.form.querySelector("button:not([type=button])");
@@ -54,6 +82,7 @@ function enliven(root) {
     check();
   });
   tellTimes();
+  localClocks(root);
 }
 
 document.addEventListener("click", (click) => {
@@ -73,5 +102,5 @@ window.addEventListener("pageshow", (shown) => { if (shown.persisted) location.r
 enliven(document);
 setInterval(tellTimes, 20000);
 palette();
-const log = followLog();
+const log = followLog(enliven);
 if (document.body.dataset.stream !== undefined) connect({ enliven, log });
