@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from skypanel.dashboard import app_verbs, apps, components, deployments, logs, new_app, palette, sign_in
+from skypanel.dashboard import (
+    app_verbs,
+    apps,
+    components,
+    deployments,
+    environment,
+    logs,
+    new_app,
+    palette,
+    settings_page,
+    sign_in,
+)
 from skypanel.dashboard.assets import add_assets
 from skypanel.dashboard.page_route import page_router
 
 # In the order in which addresses are matched: `/apps/new` before `/apps/{id}`.
-PAGES = (sign_in, palette, components, new_app, apps, deployments, logs, app_verbs)
+PAGES = (sign_in, palette, components, new_app, apps, deployments, logs, environment, settings_page, app_verbs)
 
 
 def dashboard_router() -> APIRouter:
