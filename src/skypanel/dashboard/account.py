@@ -10,7 +10,8 @@ from fastapi import Depends, Request
 
 from skypanel.accounts.models import User
 from skypanel.dashboard.cookies import ORGANIZATION, SESSION
-from skypanel.errors import NotFound, Unauthenticated
+from skypanel.dashboard.no_organization import NoOrganization
+from skypanel.errors import Unauthenticated
 from skypanel.http.context import ClientAddress
 from skypanel.http.session import DbSession
 from skypanel.http.viewer import identify
@@ -32,7 +33,15 @@ class Account:
         return self.viewer.may(Permission(permission))
 
 
-def current_account(request: Request, session: DbSession, address: ClientAddress) -> Account:
+@dataclass(frozen=True)
+class SignedInPerson:
+    """Somebody who may be in no organization at all."""
+
+    user: User
+    session_id: str
+
+
+def current_person(request: Request, session: DbSession) -> SignedInPerson:
     """Raises Unauthenticated, which leads to the sign-in page."""
     token = request.cookies.get(SESSION)
     if not token:
@@ -40,13 +49,30 @@ def current_account(request: Request, session: DbSession, address: ClientAddress
     identity = identify(request, session, token)
     if identity.session_id is None:
         raise Unauthenticated("API tokens are for programs. Sign in with your password.")
-    organizations = [organization for organization, _ in organizations_of(session, user_id=identity.user.id)]
+    return SignedInPerson(identity.user, identity.session_id)
+
+
+def perhaps_person(request: Request, session: DbSession) -> SignedInPerson | None:
+    try:
+        return current_person(request, session)
+    except Unauthenticated:
+        return None
+
+
+CurrentPerson = Annotated[SignedInPerson, Depends(current_person)]
+Person = Annotated[SignedInPerson | None, Depends(perhaps_person)]
+
+
+def current_account(request: Request, session: DbSession, address: ClientAddress) -> Account:
+    """Raises Unauthenticated and NoOrganization, which lead to pages that help."""
+    person = current_person(request, session)
+    organizations = [organization for organization, _ in organizations_of(session, user_id=person.user.id)]
     if not organizations:
-        raise NotFound("You are in no organization yet. Ask somebody to invite you, or create one with the API.")
+        raise NoOrganization
     wanted = request.cookies.get(ORGANIZATION)
     chosen = next((one for one in organizations if one.id == wanted), organizations[0])
-    viewer = the_viewer(session, user=identity.user, organization=chosen.id, address=address)
-    return Account(identity.user, viewer, chosen, organizations, identity.session_id)
+    viewer = the_viewer(session, user=person.user, organization=chosen.id, address=address)
+    return Account(person.user, viewer, chosen, organizations, person.session_id)
 
 
 CurrentAccount = Annotated[Account, Depends(current_account)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
 from skypanel.dashboard.cookies import SESSION
+from skypanel.dashboard.no_organization import NoOrganization
 from skypanel.dashboard.pages import page
 from skypanel.errors import SkyPanelError, TooMany, Unauthenticated
 
@@ -23,8 +24,11 @@ class PageRoute(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 return await plain(request)
+            except NoOrganization:
+                return see("/organizations")
             except Unauthenticated:
-                response: Response = see("/login")
+                asked_for = request.url.path if request.method == "GET" else ""
+                response: Response = see(f"/login?next={quote(asked_for)}" if asked_for else "/login")
                 response.delete_cookie(SESSION, path="/")
                 return response
             except SkyPanelError as error:

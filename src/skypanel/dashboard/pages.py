@@ -135,6 +135,7 @@ def render(request: Request, name: str, context: Mapping[str, object], *, subjec
 def page(
     request: Request,
     name: str,
+    /,
     *,
     status: int = 200,
     context: Mapping[str, object] | None = None,

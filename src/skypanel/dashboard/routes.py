@@ -5,22 +5,29 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from skypanel.dashboard import (
+    activity,
     app_verbs,
     apps,
     components,
     deployments,
     environment,
     logs,
+    members,
     new_app,
+    organizations,
     palette,
     settings_page,
     sign_in,
+    tokens,
 )
 from skypanel.dashboard.assets import add_assets
 from skypanel.dashboard.page_route import page_router
 
 # In the order in which addresses are matched: `/apps/new` before `/apps/{id}`.
-PAGES = (sign_in, palette, components, new_app, apps, deployments, logs, environment, settings_page, app_verbs)
+PAGES = (
+    sign_in, organizations, members, tokens, activity, palette, components,
+    new_app, apps, deployments, logs, environment, settings_page, app_verbs,
+)  # fmt: skip
 
 
 def dashboard_router() -> APIRouter:

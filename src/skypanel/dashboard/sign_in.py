@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Depends, Form, Request
+from fastapi import Depends, Form, Query, Request
 from fastapi.responses import Response
 
 from skypanel.accounts.login import login
 from skypanel.accounts.passwords import MAX_LENGTH, MIN_LENGTH
 from skypanel.accounts.sessions import SignedIn, logout
-from skypanel.dashboard.account import CurrentAccount
-from skypanel.dashboard.cookies import ORGANIZATION, SESSION, OwnForm, set_cookie
+from skypanel.dashboard.account import CurrentPerson
+from skypanel.dashboard.cookies import SESSION, OwnForm, set_cookie
 from skypanel.dashboard.page_route import page_router, see
 from skypanel.dashboard.pages import page
 from skypanel.errors import SkyPanelError
@@ -22,6 +23,8 @@ from skypanel.orgs.register import register
 
 router = page_router()
 
+_OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # no backslash anywhere: browsers read it as a slash
+
 
 async def _password_turn() -> AsyncIterator[None]:
     yield
@@ -29,6 +32,7 @@ async def _password_turn() -> AsyncIterator[None]:
 
 # Argon2 takes memory and a core for as long as it runs: a flood of sign-ins waits here, without taking threads.
 PasswordTurn = Annotated[None, Depends(_password_turn, scope="function", max_concurrency=4)]
+Next = Annotated[str, Query(alias="next", max_length=2000)]
 Line = Annotated[str, Form(max_length=254)]
 Password = Annotated[str, Form(max_length=MAX_LENGTH)]
 
@@ -39,13 +43,19 @@ def home(request: Request) -> Response:
 
 
 @router.get("/login")
-def show_login(request: Request) -> Response:
-    return page(request, "login.html", email="", problem=None)
+def show_login(request: Request, wanted: Next = "") -> Response:
+    return page(request, "login.html", email="", wanted=own_path(wanted))
 
 
 @router.post("/login", dependencies=[OwnForm])
 def submit_login(
-    request: Request, services: ServicesDep, address: ClientAddress, email: Line, password: Password, _: PasswordTurn
+    request: Request,
+    services: ServicesDep,
+    address: ClientAddress,
+    email: Line,
+    password: Password,
+    _: PasswordTurn,
+    wanted: Annotated[str, Form(alias="next", max_length=2000)] = "",
 ) -> Response:
     try:
         signed_in = login(
@@ -57,13 +67,15 @@ def submit_login(
             now=services.clock.now(),
         )
     except SkyPanelError as error:
-        return page(request, "login.html", status=error.status, email=email, problem=error.detail)
-    return _enter(services, signed_in)
+        return page(
+            request, "login.html", status=error.status, email=email, wanted=own_path(wanted), problem=error.detail
+        )
+    return _enter(services, signed_in, own_path(wanted) or "/apps")
 
 
 @router.get("/register")
-def show_register(request: Request) -> Response:
-    return page(request, "register.html", given={}, problem=None, min_length=MIN_LENGTH)
+def show_register(request: Request, invitation: Annotated[str, Query(max_length=100)] = "") -> Response:
+    return page(request, "register.html", given={"invitation": invitation}, min_length=MIN_LENGTH)
 
 
 @router.post("/register", dependencies=[OwnForm])
@@ -98,27 +110,21 @@ def submit_register(
     return _enter(services, signed_in)
 
 
-def _enter(services: Services, signed_in: SignedIn) -> Response:
-    response = see("/apps")
+def own_path(wanted: str) -> str:
+    """The page that was asked for before signing in; "" for an address that is not certainly a page of ours."""
+    return wanted if _OWN_PATH.fullmatch(wanted) else ""
+
+
+def _enter(services: Services, signed_in: SignedIn, path: str = "/apps") -> Response:
+    response = see(path)
     lasts = int((signed_in.expires_at - services.clock.now()).total_seconds())
     set_cookie(response, services, SESSION, signed_in.token.reveal(), max_age_s=lasts)
     return response
 
 
 @router.post("/logout", dependencies=[OwnForm])
-def submit_logout(account: CurrentAccount, session: WriteSession, services: ServicesDep) -> Response:
-    logout(session, session_id=account.session_id, now=services.clock.now())
+def submit_logout(person: CurrentPerson, session: WriteSession, services: ServicesDep) -> Response:
+    logout(session, session_id=person.session_id, now=services.clock.now())
     response = see("/login")
     response.delete_cookie(SESSION, path="/")
-    return response
-
-
-@router.post("/organization", dependencies=[OwnForm])
-def choose_organization(
-    account: CurrentAccount, services: ServicesDep, organization: Annotated[str, Form(max_length=60)]
-) -> Response:
-    """One that is not his is not among the choices and changes nothing."""
-    response = see("/apps")
-    if any(one.id == organization for one in account.organizations):
-        set_cookie(response, services, ORGANIZATION, organization)
     return response

@@ -54,6 +54,11 @@ class Browser:
         self.answer = self.client.post(path, data={"token": self.token(), **fields})
         return str(self.answer.text)
 
+    def submit_after(self, page: str, path: str, **fields: str) -> str:
+        """Looks at `page` first, whose form it is."""
+        self.go(page)
+        return self.submit(path, **fields)
+
     def sign_in(self, email: str, password: str = PASSWORD) -> str:
         self.go("/login")
         return self.submit("/login", email=email, password=password)

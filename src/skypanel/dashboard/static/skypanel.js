@@ -100,6 +100,7 @@ document.addEventListener("submit", (submit) => {
 window.addEventListener("pageshow", (shown) => { if (shown.persisted) location.reload(); });
 
 enliven(document);
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 setInterval(tellTimes, 20000);
 palette();
 const log = followLog(enliven);
