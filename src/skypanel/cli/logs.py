@@ -29,10 +29,8 @@ def logs(
     json: Json = False,
 ) -> None:
     """Show an application's log."""
-    import json as json_format
-
     from skypanel.cli.client import data_of, path
-    from skypanel.cli.output import log_line, print_json
+    from skypanel.cli.output import json_text, log_line, print_json
 
     where = path("paas", "apps", app, "logs")
     filters = {
@@ -52,7 +50,7 @@ def logs(
     for event in client.events(f"{where}/stream", **filters):
         if event.name == "log":
             line = data_of(event)
-            print(json_format.dumps(line, ensure_ascii=False) if json else log_line(line, colour=colour), flush=True)
+            print(json_text(line) if json else log_line(line, colour=colour), flush=True)
 
 
 def moment_of(text: str | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
@@ -11,6 +10,7 @@ import typer
 from skypanel.cli import account, apps, deployments, environment, logs, organizations, running
 from skypanel.cli.exits import CliError, Exit
 from skypanel.cli.help import Headed
+from skypanel.cli.output import harmless, print_json
 
 app = typer.Typer(
     name="skypanel",
@@ -30,8 +30,8 @@ def run(application: typer.Typer) -> None:
         application()
     except CliError as error:
         if "--json" in sys.argv and error.problem is not None:
-            print(json.dumps(error.problem, indent=2, ensure_ascii=False))
-        print(error, file=sys.stderr)
+            print_json(error.problem)
+        print(harmless(str(error)), file=sys.stderr)  # it may quote what an application printed
         raise SystemExit(int(error.exit_code)) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,15 +8,20 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-# Everything that moves a terminal's cursor or retitles it; colours stay.
+# What a terminal does not show but obeys, complete or not, and whatever else is left of it; colours are kept.
 _CONTROL = re.compile(
-    r"\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b\[[0-9;?]*[A-LN-Za-ln-z]|\x1b[^\[\]]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
+    r"(?P<colour>\x1b\[[0-9;:]{0,60}m)"
+    r"|(?:\x1b[P\]X^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
+_NOT_IN_JSON = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _COLOURS = {"debug": "2", "warn": "33", "error": "31"}
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
@@ -56,7 +61,15 @@ def cell(value: object) -> str:
 
 
 def harmless(text: str) -> str:
-    return _CONTROL.sub("", text)
+    """In one pass, so that what is taken out leaves nothing that joins to something new."""
+    return _CONTROL.sub(lambda match: match["colour"] or "", text)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Readable in every script, and nothing in it for a terminal to obey."""
+    return _NOT_IN_JSON.sub(
+        lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, indent=indent, ensure_ascii=False)
+    )
 
 
 def moment(text: str | None) -> str:

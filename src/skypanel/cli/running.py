@@ -56,9 +56,9 @@ def run(
     import sys
 
     from skypanel.cli.client import data_of, path
-    from skypanel.cli.output import print_json
+    from skypanel.cli.output import harmless, print_json
 
-    client = api()
+    client, terminal = api(), sys.stdout.isatty()  # a file or a pipe gets what the command printed
     text = command[0] if len(command) == 1 else shlex.join(command)
     made = client.post(path("paas", "apps", app, "run"), {"command": text})["run"]
     where = path("paas", "apps", app, "runs", made["id"])
@@ -66,7 +66,8 @@ def run(
         if not json:
             for event in client.events(f"{where}/logs/stream"):
                 if event.name == "log":
-                    sys.stdout.write(str(data_of(event).get("message", "")).rstrip("\n") + "\n")
+                    line = str(data_of(event).get("message", "")).rstrip("\n")
+                    sys.stdout.write((harmless(line) if terminal else line) + "\n")
                     sys.stdout.flush()
                 elif event.name == "end":
                     break
@@ -83,7 +84,7 @@ def run(
     if result["exit_code"] is None:
         raise CliError(result["reason"] or f"The command {result['status']}.", exit_code=Exit.ERROR)
     if result["reason"] and not json:
-        print(result["reason"], file=sys.stderr)
+        print(harmless(result["reason"]), file=sys.stderr)
     raise typer.Exit(result["exit_code"])
 
 
