@@ -144,8 +144,9 @@ COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 sequences = st.lists(
     st.sampled_from(
-        ["\x1b", "\x1b[", "\x1b]", "\x1bP", "\x1b[2", "2", ";", "J", "m", "\x07", "\x1b\\\\", "\x9b", "\x9d", "\x9c", "\x90",
-         "\r", "\x08", "\0", "\x7f", "?", ">", "!", "$", " ", "c", "h", "x", "[", "]", "\x1b[31m", "\x1b[0m", "\u202e", "\n"]
+        ["\x1b", "\x1b[", "\x1b]", "\x1bP", "\x1b[2", "2", ";", "J", "m", "\x07", "\x1b\\\\", "\x9b", "\x9d", "\x9c",
+         "\x90", "\r", "\x08", "\0", "\x7f", "?", ">", "!", "$", " ", "c", "h", "x", "[", "]", "\x1b[31m", "\x1b[0m",
+         "\u202e", "\n"]
     ),
     max_size=14,
 ).map("".join)  # fmt: skip
@@ -186,7 +187,7 @@ def on_a_terminal(command: list[str], env: dict[str, str]) -> str:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("options", [[], ["--json"], ["--search", "owned"]])
+@pytest.mark.parametrize("options", [[], ["--json"]])
 def test_the_command_line_hands_no_sequence_of_an_app_on_to_the_terminal(
     platform: Site, mallory: Client, printed: str, tmp_path: Path, options: list[str]
 ) -> None:
@@ -196,5 +197,5 @@ def test_the_command_line_hands_no_sequence_of_an_app_on_to_the_terminal(
     shown = on_a_terminal(command, env)
     piped = subprocess.run(command, env=env, capture_output=True, text=True, check=True, errors="replace").stdout
     for text in (shown, piped):
-        assert "owned" in text or "alert(1)" in text
+        assert "alert(1)" in text
         assert not OBEYED.search(COLOUR.sub("", text))
