@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,90 +9,16 @@ from contextlib import contextmanager
 
 import pytest
 from git_http import Executable, GitHttpServer
+from greedy import BUILDS, GREEDY, SMALL, slow_loris, tiny_plan
 from sample_apps import plain_server
-from site_under_test import SKYPANEL, Client, Site, eventually, site
+from site_under_test import Client, Site, eventually, site
 
 pytestmark = pytest.mark.root
-
-GREEDY = """
-import http.server, os, subprocess
-
-def disk():
-    with open("/app/big", "wb") as file:
-        try:
-            for _ in range(100_000):
-                file.write(bytes(1 << 20))
-        except OSError as error:
-            return error.strerror
-    return "unlimited"
-
-def processes():
-    started = []
-    try:
-        for _ in range(5000):
-            started.append(subprocess.Popen(["sleep", "60"]))
-    except OSError as error:
-        return error.strerror
-    finally:
-        for each in started:
-            each.kill()
-    return "unlimited"
-
-def output():
-    line = "x" * 1000
-    for _ in range(200_000):
-        print(line)
-    return "printed"
-
-def memory():
-    kept = []
-    while True:
-        kept.append(b"x" * (1 << 22))
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        answer = {"/disk": disk, "/processes": processes, "/output": output, "/memory": memory}.get(self.path, str)()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(str(answer).encode())
-
-http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
-"""
-
-BUILDS = {
-    "a fork bomb": ("bomb() { bomb | bomb & }; bomb 2> errors; sleep 300", "build_processes", "processes at once"),
-    "ten gigabytes of output": ("yes | head -c 10000000000", "build_output", "printed more than 64 KB"),
-    "an endless build": ("sleep 600", "build_timeout", "took longer than 10 s"),
-    "a memory hog": ("python -c \"b'x' * (4 << 30)\"", "build_memory", "more than its 256 MB of memory"),
-    "a disk filler": ("dd if=/dev/zero of=big bs=1M count=20000", "build_disk", "more than its 128 MB of disk"),
-    "a disk filler in the cache": (
-        'dd if=/dev/zero of="$CACHE_DIR/big" bs=1M count=20000', "build_disk", "more than its 128 MB of disk",
-    ),
-    "a disk filler below a path too long for the system": (
-        "for i in $(seq 40); do mkdir d$(printf '%0200d' 1); cd d*; done; "
-        "dd if=/dev/zero of=big bs=1M count=20000",
-        "build_disk", "more than its 128 MB of disk",
-    ),
-    "a sparse file": ("truncate -s 9T big", "build_disk", "larger than 256 MB"),
-    "a well of directories": (
-        "python -c \"import os\nfor _ in range(2000): os.mkdir('d'); os.chdir('d')\"",
-        "buildpack_failed", "nested more",
-    ),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site(
-        tmp_path_factory.mktemp("small"),
-        SKYPANEL_BUILD_TIME_LIMIT_S="10",
-        SKYPANEL_BUILD_MEMORY_MB="256",
-        SKYPANEL_BUILD_DISK_MB="128",
-        SKYPANEL_BUILD_LOG_LIMIT_KB="64",
-        SKYPANEL_HEALTH_DEADLINE_S="8",
-        SKYPANEL_STOP_GRACE_S="2",
-        SKYPANEL_MAX_APPS_PER_ORG="100",
-    ) as running:
+    with site(tmp_path_factory.mktemp("small"), **SMALL) as running:
         yield running
 
 
@@ -155,23 +80,7 @@ def test_a_build_that_wants_too_much_fails_with_one_sentence(
 
 @pytest.fixture(scope="module")
 def tiny(small: Site) -> str:
-    """A plan with a disk that is filled quickly."""
-    who = {"email": "operator@example.org", "password": "a long password of the operator"}
-    env = {**small.env, "SKYPANEL_ADMIN_PASSWORD": who["password"]}
-    subprocess.run(
-        [SKYPANEL, "admin", "create", "--email", who["email"], "--name", "Operator"],
-        env=env,
-        check=True,
-        capture_output=True,
-    )
-    signed_in = small.http.post(f"{small.url}/api/auth/login", json=who).json()
-    plan = {"slug": "tiny", "name": "Tiny", "cpu_millis": 500, "memory_mb": 128, "disk_mb": 64, "max_replicas": 1,
-            "price_per_hour": "0.0001"}  # fmt: skip
-    answer = small.http.post(
-        f"{small.url}/api/admin/paas/plans", json=plan, headers={"Authorization": f"Bearer {signed_in['token']}"}
-    )
-    assert answer.status_code == 201, answer.text
-    return "tiny"
+    return tiny_plan(small)
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +115,13 @@ def test_a_replica_that_wants_too_much_memory_is_ended_and_the_feed_tells_why(
         eventually(lambda: hog.get(greedy).status_code == 200, what="the greedy app again")
     feed = hog.call("GET", f"/organizations/{hog.organization_id}/activity")["items"]
     assert any("needed more memory than the plan's" in item["message"] for item in feed)
+
+
+def test_thousands_of_connections_that_never_finish_a_request_keep_nobody_waiting(
+    small: Site, neighbour: Client
+) -> None:
+    with answering(neighbour), slow_loris(small.port, "neighbour.apps.localhost", connections=2000) as opened:
+        assert opened >= 1900
+        for _ in range(20):
+            assert neighbour.get("neighbour").text == "good neighbour"
+        assert neighbour.call("GET", "/auth/me")["user"]["email"] == "neighbour@example.org"
