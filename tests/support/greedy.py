@@ -56,9 +56,17 @@ def memory():
     while True:
         kept.append(b"x" * (1 << 22))
 
+def cpu():
+    burn = "import time\\nuntil = time.monotonic() + 8\\nwhile time.monotonic() < until: pass"
+    started = [subprocess.Popen(["python", "-c", burn]) for _ in range(8)]
+    for each in started:
+        each.wait()
+    return "burned"
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        answer = {"/disk": disk, "/processes": processes, "/output": output, "/memory": memory}.get(self.path, str)()
+        wishes = {"/disk": disk, "/processes": processes, "/output": output, "/memory": memory, "/cpu": cpu}
+        answer = wishes.get(self.path, str)()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(str(answer).encode())
