@@ -3,7 +3,7 @@ const HIDDEN_FOR = 30000; // a browser has six connections to a host: a tab that
 
 export function connect({ enliven, log }) {
   const dot = document.querySelector("[data-connection]");
-  let source = null, later = null, gone = false;
+  let source = null, later = null, again = null, gone = false, pause = 500;
 
   const show = (on, text) => {
     if (!dot) return;
@@ -14,17 +14,32 @@ export function connect({ enliven, log }) {
 
   const open = () => {
     if (source || gone) return;
+    clearTimeout(again);
     const address = new URL(location.href);
     const after = log.cursor();
     if (after) address.searchParams.set("after", after);
     source = new EventSource(address);
-    source.onopen = () => { show(true, "live"); log.connected(); };
-    source.onerror = () => { show(false, "reconnecting"); log.interrupted(); };
+    source.onopen = () => { pause = 500; show(true, "live"); log.connected(); };
+    source.onerror = () => {
+      show(false, "reconnecting");
+      log.interrupted();
+      // The browser comes back by itself after a broken connection, but not after an answer that is no stream.
+      if (source?.readyState !== EventSource.CLOSED) return;
+      close();
+      again = setTimeout(look, pause);
+      pause = Math.min(pause * 2, 10000);
+    };
     source.addEventListener("regions", (event) => JSON.parse(event.data).forEach((region) => replace(region, enliven)));
     source.addEventListener("lines", (event) => log.add(JSON.parse(event.data).html));
     source.addEventListener("gone", () => { gone = true; close(); location.reload(); });
   };
   const close = () => { source?.close(); source = null; };
+  // Away for a moment (a restart), or for good (signed out, deleted)? The page itself says which.
+  const look = async () => {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+    if (answer && (answer.redirected || answer.status === 404)) location.reload();
+    else open();
+  };
 
   document.addEventListener("visibilitychange", () => {
     clearTimeout(later);

@@ -100,7 +100,8 @@ document.addEventListener("submit", (submit) => {
 window.addEventListener("pageshow", (shown) => { if (shown.persisted) location.reload(); });
 
 enliven(document);
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// Not scrollIntoView: it would also make the tab the place where Tab begins.
+every(".tabs [aria-current]", (tab) => { tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.clientWidth / 2; });
 setInterval(tellTimes, 20000);
 palette();
 const log = followLog(enliven);

@@ -1,0 +1,106 @@
+"""A real browser (Debian's Chromium, driven by Playwright) before one real platform for the whole folder.
+
+Do: click, type, press keys, look. Don't: call the platform's rooms; the API only to set a stage.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from browser_page import Watched
+from git_http import GitHttpServer
+from one_platform import platform, repositories, unique
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from sample_apps import plain_server
+from site_under_test import Client, Site
+
+__all__ = ["platform", "repositories", "unique"]
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+NOISY = """
+import http.server, os, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello from " + os.environ["DYNO"].encode())
+
+    def log_message(self, *_):
+        print("\\x1b[32mINFO\\x1b[0m served " + self.path, flush=True)
+        if self.path.startswith("/boom"):
+            print("Traceback (most recent call last):\\n  File \\"server.py\\", line 9\\nValueError: boom", flush=True)
+
+print("listening on", os.environ["PORT"], flush=True)
+http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    # The package's end closes it: a loop of Playwright's that goes on would be in the way of other tests.
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.fail("Chromium is missing: scripts/packages test installs it", pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, platform: Site) -> Iterator[Callable[..., Watched]]:
+    """`open_page(width=…, dark=…, script=…)`: a page of a browser profile of its own."""
+    contexts: list[BrowserContext] = []
+
+    def opened(*, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True) -> Watched:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=script,
+        )
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        watched = Watched(context.new_page(), f"http://localhost:{platform.port}")
+        watched.watch()
+        return watched
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="package")
+def grace(platform: Site, repositories: GitHttpServer) -> Client:
+    """An owner whose organization has a running application `shop` with some history, and one that failed."""
+    owner = platform.register("grace")
+    repositories.make("shop", {**plain_server(), "server.py": NOISY})
+    owner.create("shop", repositories.url("shop"), replicas=3)
+    owner.deployed("shop")
+    repositories.commit("shop", {"note.txt": "1"}, message="Sort the orders by date")
+    owner.deployed("shop")
+    owner.call("PUT", "/paas/apps/shop/env?deploy=false", {"vars": {"DATABASE_URL": "postgresql://…", "MODE": "fast"}})
+    for path in ("/", "/orders?page=2", "/boom"):
+        owner.get("shop", path)
+    repositories.make("broken", {**plain_server(), "requirements.txt": "flask===\n"})
+    owner.create("broken", repositories.url("broken"))
+    owner.settled("broken", owner.deploy("broken"))
+    owner.call("POST", f"/organizations/{owner.organization_id}/invitations", {"email": "x@y.org", "role": "viewer"})
+    return owner
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path | None:
+    """Where screenshots go, when somebody wants to look: PICTURES=directory."""
+    wanted = os.environ.get("PICTURES")
+    if wanted is None:
+        return None
+    Path(wanted).mkdir(parents=True, exist_ok=True)
+    return Path(wanted)
