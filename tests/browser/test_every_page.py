@@ -118,7 +118,7 @@ def test_the_keyboard_reaches_everything(grace: Client, open_page: Callable[...,
 
 
 def tab_through(page: Page) -> int:
-    """How many elements Tab visits from the first on, before it comes round again; each is marked by an outline while it has the focus."""
+    """How many elements Tab visits before it comes round again; each has an outline while it has the focus."""
     page.evaluate("const skip = document.querySelector('.skip'); skip.focus(); skip.dataset.visited = 'yes'")
     count = 1
     for _ in range(800):

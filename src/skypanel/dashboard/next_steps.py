@@ -46,6 +46,7 @@ STEPS: dict[str, Step] = {
     "release_timeout": Step("A `release:` command that waits never ends; move long work into a process of its own."),
     "route_failed": Step(f"The router did not take the new replicas up. {_AGAIN}"),
     "sandbox_failed": Step(f"The platform could not start the build. {_AGAIN}"),
+    "slugignore_invalid": Step(f"A line of `.slugignore` cannot be used. {_REPOSITORY}"),
     "slug_lost": Step("The files of this release are gone. Redeploy builds them again."),
     "slug_too_large": Step(f"Name what is not needed at run time in `.slugignore`. {_REPOSITORY}"),
     "start_failed": Step(f"A new replica could not be started. {_AGAIN}"),
