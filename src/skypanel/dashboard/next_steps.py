@@ -54,6 +54,7 @@ STEPS: dict[str, Step] = {
     "port_ignored": Step("The platform gives each process its port in the variable `PORT`; a port of its own is not asked. Read it at the start."),
     "port_loopback": Step("A server that listens on 127.0.0.1 hears only itself. Listen on all addresses."),
     "port_unbound": Step("The web process has to listen on `$PORT`, on all addresses, soon after it starts. One that is slow can be given a TCP check.", *_HEALTH),
+    "health_timeout": Step("The process listens and does not answer in time. A path that answers fast, or a TCP check, can be set.", *_HEALTH),
     "health_status": Step("The process runs, and the address that is asked does not answer as it should. Another path, or a TCP check, can be set.", *_HEALTH),
     "interrupted": Step("The platform was interrupted in the middle. Redeploy."),
 }  # fmt: skip

@@ -58,7 +58,9 @@ def _codes_of(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.Dict) and node.keys and all(_is_status(key) for key in node.keys):
             for value in node.values:
                 yield from _constants(value)
-        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and node.value.elts:  # `return "port_unbound", "…"`
+        elif (
+            isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and node.value.elts
+        ):  # `return "port_unbound", "…"`
             yield from (code for code in _constants(node.value.elts[0]) if "_" in code)
         elif isinstance(node, ast.Assign) and _name(node.targets[0]) == "reason_code":
             yield from _constants(node.value)
