@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import canaries
 import pytest
-from api_under_test import api, either_api, make_api, sqlite_database
-from apps_world import world
+from api_under_test import either_api, make_api, sqlite_database
+from api_under_test import sqlite_api as api
+from apps_world import sqlite_world as world
 from git_http import GitHttpServer
 from one_platform import ada, platform, repositories, unique
 from sample_apps import plain_server

@@ -147,8 +147,14 @@ def make_api(tmp_path: Path) -> Iterator[MakesApi]:
 
 
 @pytest.fixture
-def api(make_api: MakesApi, sqlite_database: Database) -> Api:
-    """The API on SQLite: enough for what does not depend on the database."""
+def api(make_api: MakesApi, each_database: Database) -> Api:
+    """The API, once on SQLite and once on PostgreSQL."""
+    return make_api(each_database)
+
+
+@pytest.fixture
+def sqlite_api(make_api: MakesApi, sqlite_database: Database) -> Api:
+    """For suites that ask far too much of one API to do it twice."""
     return make_api(sqlite_database)
 
 

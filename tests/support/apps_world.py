@@ -155,7 +155,14 @@ def _member(session: Session, world: World, organization: Organization, role: Ro
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(each_database: Database) -> World:
+    """Once on SQLite and once on PostgreSQL."""
+    return build_world(each_database)
+
+
+@pytest.fixture
+def sqlite_world(tmp_path: Path) -> Iterator[World]:
+    """For suites that ask far too much of one world to do it twice."""
     with contextlib.closing(Database(f"sqlite:///{tmp_path / 'test.db'}")) as database:
         yield build_world(database)
 

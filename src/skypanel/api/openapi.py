@@ -54,7 +54,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if not path.startswith("/api/"):
         return
     answers = operation["responses"]
-    for status in (400, 413, 422, 500, 503) if "requestBody" in operation else (422, 500, 503):
+    # 400 for every one: an address with a NUL character is refused before it is looked at.
+    for status in (400, 413, 422, 500, 503) if "requestBody" in operation else (400, 422, 500, 503):
         known = answers.get(str(status), {})
         if "application/problem+json" not in known.get("content", {}):
             answers[str(status)] = documented(status)

@@ -23,7 +23,8 @@ def test_ready_when_every_part_is(make_api, sqlite_database):
     assert answer.json()["checks"]["worker"] == "gave no sign for 40 s"
 
 
-def test_not_ready_without_the_database(api, tmp_path):
+def test_not_ready_without_the_database(make_api, sqlite_database, tmp_path):
+    api = make_api(sqlite_database)
     api.database.close()
     (tmp_path / "api.db").write_bytes(b"no database" * 1000)
     for leftover in tmp_path.glob("api.db-*"):

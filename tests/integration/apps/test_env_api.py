@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from skypanel.activity.models import Activity
 from skypanel.apps.env import read_all
+from skypanel.db import Base
 from skypanel.jobs import Job
 
 if TYPE_CHECKING:
@@ -153,10 +154,15 @@ def test_no_value_is_found_anywhere_after_everything(world: World, caplog: pytes
         queue = [repr((row.args, row.error)) for row in session.scalars(sa.select(Job))]
     assert len(feed) >= 5
     assert CANARY not in "".join([*seen, *feed, *queue, printed.getvalue(), caplog.text])
-    assert CANARY.encode() not in b"".join(
-        path.read_bytes() for path in sorted(_database_file(world).parent.glob("test.db*"))
-    ), "in clear on disk"
+    assert CANARY.encode() not in _on_disk(world), "in clear on disk"
 
 
-def _database_file(world: World) -> Path:
-    return Path(world.database.url.removeprefix("sqlite:///"))
+def _on_disk(world: World) -> bytes:
+    """SQLite's files; of PostgreSQL every row as text."""
+    if world.database.dialect == "sqlite":
+        file = Path(world.database.url.removeprefix("sqlite:///"))
+        return b"".join(path.read_bytes() for path in sorted(file.parent.glob("test.db*")))
+    with world.database.reading() as session:
+        tables = [table.name for table in Base.metadata.sorted_tables]
+        rows = [str(row) for name in tables for row in session.execute(sa.text(f"SELECT t::text FROM {name} t"))]
+    return "".join(rows).encode()

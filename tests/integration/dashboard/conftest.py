@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from apps_world import build_world
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -21,17 +18,6 @@ from skypanel.db import Database
 
 _APIS: list[FastAPI] = []
 PASSWORD = "correct horse battery"
-
-
-def _apps_world() -> ModuleType:
-    path = Path(__file__).parents[1] / "apps" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("skypanel_apps_world", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class Browser:
@@ -65,15 +51,14 @@ class Browser:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Any]:
-    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    world = _apps_world().build_world(database)
-    with database.transaction() as session:
+def world(each_database: Database) -> Any:
+    """Once on SQLite and once on PostgreSQL."""
+    world = build_world(each_database)
+    with each_database.transaction() as session:
         hashed = world.services.auth.passwords.hash(PASSWORD)
         for user in session.query(User):
             user.password_hash = hashed
-    yield world
-    database.close()
+    return world
 
 
 @pytest.fixture

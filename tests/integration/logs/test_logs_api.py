@@ -27,7 +27,6 @@ from skypanel.http.context import Services
 from skypanel.kit.clock import FakeClock
 from skypanel.kit.ids import new_id
 from skypanel.kit.secret import Secret
-from skypanel.manage.migrate import load_models
 from skypanel.orgs.plans import seed_plans
 
 
@@ -61,9 +60,8 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
-    load_models().create_all(database.engine)
+def site(tmp_path: Path, each_database: Database) -> Iterator[Site]:
+    database = each_database
     with database.transaction() as session:
         seed_plans(session, now=FakeClock().now())
     worker, server = EmbeddedLogStore(tmp_path / "logs", segment_bytes=5000), EmbeddedLogStore(tmp_path / "logs")
@@ -82,7 +80,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         )  # fmt: skip
     worker.close()
     server.close()
-    database.close()
 
 
 def register(client: httpx.Client, email: str, organization: str) -> dict[str, Any]:

@@ -261,3 +261,15 @@ def _ok(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def test_a_container_whose_monitor_is_killed_is_ended_and_reported_at_once(platform):
+    runtime = platform.runtime
+    container = runtime.start(platform.spec(["/bin/sleep", "60"]))
+    monitor = monitor_of(runtime.places.bundle(container.id))
+    assert monitor is not None
+    runtime.wait_for_exits(0)
+    monitor.kill()
+    assert container.id in runtime.wait_for_exits(20)
+    found = runtime.get(container.id)
+    assert (found.status, found.exit_code) == (ContainerStatus.EXITED, 137)

@@ -20,6 +20,7 @@ from skypanel.drivers.runtime.oci.disk_keeper import LOOK_S, end_disk_hogs
 from skypanel.drivers.runtime.oci.firewall import Firewall, Policy
 from skypanel.drivers.runtime.oci.logfile import last_lines
 from skypanel.drivers.runtime.oci.monitor import monitor_of
+from skypanel.drivers.runtime.oci.monitor_watch import MonitorWatch
 from skypanel.drivers.runtime.oci.network import Network
 from skypanel.drivers.runtime.oci.oneoff import run_to_end
 from skypanel.drivers.runtime.oci.places import Places
@@ -80,6 +81,7 @@ class OciRuntime:
         self._cgroups = Cgroups()
         self._next_mirror = 0.0
         self._exits = ExitWatch(self.places.exits)
+        self._monitors = MonitorWatch(self.places)
 
     @cached_property
     def _starter(self) -> Starter:
@@ -108,6 +110,7 @@ class OciRuntime:
         checked_id(spec.id)
         self._starter.remove(spec.id)
         self._starter.start(spec, log=self.places.log(spec.id), exits=self.places.exits)
+        self._monitors.look()
         container = self.get(spec.id)
         if container is None:
             raise RuntimeFailed(f"{spec.id} was removed while it started")
@@ -145,6 +148,7 @@ class OciRuntime:
 
     def wait_for_exits(self, timeout_s: float) -> Sequence[str]:
         deadline = time.monotonic() + timeout_s
+        self._monitors.look()
         while True:
             left = deadline - time.monotonic()
             found = self._exits.wait(min(left, LOOK_S) if end_disk_hogs(self.places) else left)

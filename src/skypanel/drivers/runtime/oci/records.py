@@ -97,6 +97,12 @@ def read_container(places: Places, container_id: str, *, cgroups: Cgroups) -> Co
     )  # fmt: skip
 
 
+def exit_file(bundle: Path) -> Path | None:
+    """Where conmon notes the end; None when there is no such container."""
+    labels = _read(bundle / "spec.json")
+    return None if labels is None else Path(labels["exits"]) / bundle.name
+
+
 def read_exit(file: Path) -> tuple[int | None, datetime | None]:
     """What conmon noted when it ended: code and moment."""
     try:
