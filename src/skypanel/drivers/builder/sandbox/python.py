@@ -6,10 +6,11 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from skypanel.drivers.builder.port import BuildFailed
-from skypanel.drivers.builder.sandbox import pipenv, poetry
+from skypanel.drivers.builder.sandbox import bytecode, pipenv, poetry
 from skypanel.drivers.builder.sandbox.interpreters import Interpreter, choose_python
 from skypanel.drivers.builder.sandbox.plans import Plan, layer_key
 from skypanel.drivers.builder.sandbox.python_version import wanted_python
@@ -49,7 +50,7 @@ def plan(tree: SourceTree, *, env: Mapping[str, str], pythons: Sequence[Interpre
         f"{_TOOLS}\n"
         f"uv venv --quiet --relocatable --allow-existing --python {shlex.quote(str(interpreter.path))} {VENV}\n"
         f"export PATH={VENV}/bin:$PATH VIRTUAL_ENV={VENV}\n"
-        f'echo "-----> Installing with {install.tool}"\n{install.script}\n'
+        f'echo "-----> Installing with {install.tool}"\n{install.script}\n{_BYTECODE}'
     )
     build = _collectstatic(tree, env)
     key = None
@@ -76,11 +77,18 @@ def plan(tree: SourceTree, *, env: Mapping[str, str], pythons: Sequence[Interpre
 
 
 _TOOLS = """\
-export UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_CACHE_DIR=$CACHE_DIR/uv UV_NO_PROGRESS=1 UV_COMPILE_BYTECODE=1
+export UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_CACHE_DIR=$CACHE_DIR/uv UV_NO_PROGRESS=1
 export UV_NO_CONFIG=${UV_NO_CONFIG:-} UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-}} PYTHONUNBUFFERED=1
 [ -n "$UV_DEFAULT_INDEX" ] || unset UV_DEFAULT_INDEX
 [ -n "$UV_NO_CONFIG" ] || unset UV_NO_CONFIG
 [ -z "${PIP_EXTRA_INDEX_URL:-}" ] || export UV_INDEX="${UV_INDEX:-$PIP_EXTRA_INDEX_URL}"
+"""
+# Without the packages of the application in sight; a build does not fail for what only saves time.
+_BYTECODE = f"""\
+cat > $TMPDIR/bytecode.py <<'SKYPANEL_END'
+{Path(bytecode.__file__).read_text()}
+SKYPANEL_END
+{VENV}/bin/python -I -S -W ignore $TMPDIR/bytecode.py {VENV}/lib/python*/site-packages $CACHE_DIR/bytecode || true
 """
 
 
