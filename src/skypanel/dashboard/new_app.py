@@ -98,6 +98,8 @@ def _form(
     refused: Refused,
 ) -> Response:
     plans = list_active_plans(session)
+    costs = {plan.slug: _cost_lines(services, plan) for plan in plans}
+    chosen = str(given["plan"]) or next(iter(costs), "")
     return page(
         request,
         "new_app.html",
@@ -107,9 +109,8 @@ def _form(
         refused=refused,
         problem=refused.problem,
         plans=plans,
-        costs={
-            plan.slug: [cost_line(services, plan, count) for count in range(plan.max_replicas + 1)] for plan in plans
-        },
+        costs=costs,
+        cost=dict(enumerate(costs.get(chosen, []))).get(int(str(given["replicas"])), ""),
         buildpack_names=sorted(row.name for row in session.query(BuildpackName)),
         address=services.app_url("NAME"),
     )

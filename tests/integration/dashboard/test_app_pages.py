@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -73,6 +74,9 @@ def test_every_version_with_what_it_was_and_the_way_back(world: Any, person: Ope
     assert "/apps/shop/deployments/1/rollback" in text
     assert "/apps/shop/deployments/2/rollback" not in text
     assert "No matching distribution &lt;flaskk&gt;" in text, "a failed row can be opened where it stands"
+    fails(world, app_id, version=4)
+    ids = re.findall(r' id="([^"]+)"', person().go("/apps/shop/deployments"))
+    assert len(ids) == len(set(ids)), "lines of two failed versions are not each other's"
     viewer = person("viewer@acme.example").go("/apps/shop/deployments")
     assert "/rollback" not in viewer
     assert 'action="/apps/shop' not in viewer
@@ -86,6 +90,10 @@ def test_a_failed_version_says_what_helps_and_that_the_old_one_serves(world: Any
     for shown in ("pip could not find flaskk.", "Clear the build cache", "Version 1 is still serving", "Redeploy"):
         assert shown in text
     assert "/apps/shop/settings#build-cache" in text
+    world.release(app_id, version=3)
+    later = person().go("/apps/shop/deployments/2")
+    assert "Version 3 serves by now." in later
+    assert "is still serving" not in later
     log = person()
     assert log.go("/apps/shop/deployments/2/log.txt").splitlines()[1] == "ERROR: No matching distribution <flaskk>"
     assert "shop-v2.log" in log.answer.headers["content-disposition"]
@@ -152,7 +160,7 @@ def test_going_back_shows_first_what_will_differ(world: Any, person: Open) -> No
 def test_creating_deploys_at_once(world: Any, person: Open) -> None:
     someone = person()
     text = someone.go("/apps/new")
-    for shown in ("Hobby", "0.0069", "up to 20 replicas"):
+    for shown in ("Hobby", "0.0069", "up to 20 replicas", "1 replica · 0.0069 USD per hour"):
         assert shown in text
     fields = {"name": "New Shop", "git_url": "https://git.example.com/s.git", "plan": "pro", "replicas": "2"}
     someone.submit("/apps/new", **fields, branch="main", health_type="tcp")
