@@ -25,8 +25,7 @@ from skypanel.drivers.runtime.port import ContainerKind, RuntimeFailed
 from skypanel.jobs import JobContext
 
 PARALLEL_STARTS = 4
-CHECK_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.25  # between two questions to starting replicas
-CHECK_SHARE = 0.03  # of what they took until now: how much later than they are healthy this may be seen
+CHECK_PAUSE_S = 0.01  # between two questions to a starting replica; grows to a quarter second
 WORKER_SETTLES_S = 1.0  # a process without a port counts as healthy when it lives this long
 ASKING_AT_ONCE = 8
 
@@ -100,6 +99,7 @@ def check(ctx: JobContext, platform: Platform, release: Release, log: Deployment
         waiting = starting(session, release)
     began = time.monotonic()
     deadline = began + platform.rules.health_deadline_s
+    pause = CHECK_PAUSE_S
     while waiting:
         ctx.check_cancelled()
         waiting = without_commands(platform, release, waiting, log)
@@ -117,8 +117,8 @@ def check(ctx: JobContext, platform: Platform, release: Release, log: Deployment
             _give_up(platform, release, *left[0])
         waiting = [replica for replica, _ in left]
         if waiting:
-            took = time.monotonic() - began
-            time.sleep(min(LONGEST_PAUSE_S, max(CHECK_PAUSE_S, took * CHECK_SHARE)))
+            time.sleep(pause)
+            pause = min(0.25, pause * 1.3)
 
 
 def _look_at_all(platform: Platform, release: Release, replicas: Sequence[Replica], began: float) -> Sequence[Verdict]:
