@@ -43,9 +43,10 @@ http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).s
 """
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    # The package's end closes it: a loop of Playwright's that goes on would be in the way of other tests.
+    # Of a module, since folders without __init__.py end no "package": a loop of Playwright's that goes on would be in
+    # the way of every later test.
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.fail("Chromium is missing: scripts/packages test installs it", pytrace=False)
@@ -77,7 +78,7 @@ def open_page(chromium: Browser, platform: Site) -> Iterator[Callable[..., Watch
         context.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def grace(platform: Site, repositories: GitHttpServer) -> Client:
     """An owner whose organization has a running application `shop` with some history, and one that failed."""
     owner = platform.register("grace")

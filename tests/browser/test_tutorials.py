@@ -31,7 +31,7 @@ def test_first_deployment(
     page.get_by_label("Git URL").fill(repositories.url(name))
     page.get_by_label("Branch").fill("main")
     page.get_by_role("radio", name=re.compile("Standard")).check()
-    page.get_by_label("Replicas").fill("2")
+    page.get_by_role("spinbutton", name="Replicas").fill("2")
     expect(page.locator("output")).to_have_text("2 replicas · 0.0694 USD per hour · about 50.66 USD per month")
 
     # Every state that the panel shows from here on, in order.

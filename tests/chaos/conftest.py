@@ -17,7 +17,7 @@ from chaos import Chaos, chaos
 __all__ = ["repositories"]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def suffering(tmp_path_factory: pytest.TempPathFactory, repositories: GitHttpServer) -> Iterator[Chaos]:
     settings = {
         "SKYPANEL_MAX_APPS_PER_ORG": "1000",

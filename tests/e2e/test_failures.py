@@ -16,7 +16,8 @@ pytestmark = pytest.mark.root
 def good(ada: Client, repositories: GitHttpServer, unique: Callable[[str], str]) -> str:
     name = unique("broken")
     repositories.make(name, server())
-    ada.create(name, repositories.url(name))
+    # The small plan: touching twice the memory takes a slow machine longer than the health deadline.
+    ada.create(name, repositories.url(name), plan="standard")
     ada.deployed(name)
     return name
 

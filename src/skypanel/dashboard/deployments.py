@@ -22,10 +22,9 @@ from skypanel.dashboard.next_steps import step_for
 from skypanel.dashboard.notices import tell
 from skypanel.dashboard.page_route import page_router, see
 from skypanel.db import Session
-from skypanel.deployments.models import Deployment, DeploymentStage, Kind
+from skypanel.deployments.models import STAGES, Deployment, DeploymentStage, Kind
 from skypanel.deployments.queries import get_deployment, list_deployments, slugs_of, stages_of
 from skypanel.deployments.requests import request_cancel
-from skypanel.deployments.stages import STAGES
 from skypanel.drivers.logstore.port import Query as LogQuery
 from skypanel.http.context import Services, ServicesDep
 from skypanel.http.paging import cursor_checked

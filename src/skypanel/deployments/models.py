@@ -22,6 +22,7 @@ class DeploymentStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+STAGES = ("fetch", "build", "release", "start", "check", "switch", "drain")
 IN_PROGRESS = (DeploymentStatus.QUEUED, DeploymentStatus.BUILDING, DeploymentStatus.DEPLOYING)
 
 MOVES: dict[str, frozenset[str]] = {

@@ -8,12 +8,11 @@ from typing import TypeVar
 
 from skypanel.apps.models import App, AppStatus
 from skypanel.db import Session
-from skypanel.deployments.models import IN_PROGRESS, MOVES, Deployment, DeploymentStage, DeploymentStatus
+from skypanel.deployments.models import IN_PROGRESS, MOVES, STAGES, Deployment, DeploymentStage, DeploymentStatus
 from skypanel.deployments.platform import Platform
 from skypanel.jobs import Cancelled, Lost
 
 T = TypeVar("T")
-STAGES = ("fetch", "build", "release", "start", "check", "switch", "drain")
 _STATUS_OF_STAGE = {"fetch": DeploymentStatus.BUILDING, "build": DeploymentStatus.BUILDING}
 
 
