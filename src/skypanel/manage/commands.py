@@ -106,11 +106,14 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to the newest revision (`up` does it by itself)."""
     from skypanel.db import Database
-    from skypanel.manage.migrate import current, upgrade
+    from skypanel.manage.migrate import NewerDatabase, current, upgrade
 
     database = Database(settings_of(data_dir=data_dir).effective_database_url)
     before = current(database)
-    upgrade(database)
+    try:
+        upgrade(database)
+    except NewerDatabase as error:
+        stop(str(error))
     print(f"The database is at revision {current(database)} (was {before or 'empty'}).")
     database.close()
 

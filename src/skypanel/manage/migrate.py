@@ -18,6 +18,10 @@ from skypanel.db import migrations as migrations_package
 DIRECTORY = Path(str(migrations_package.__file__)).parent
 
 
+class NewerDatabase(Exception):
+    """A newer SkyPanel has migrated this database; the message is one line that says what to do."""
+
+
 def load_models() -> sa.MetaData:
     """Every room's tables. Found by looking, so that a new room cannot be forgotten."""
     for room in pkgutil.iter_modules(skypanel.__path__, "skypanel."):
@@ -54,8 +58,20 @@ def current(database: Database) -> str | None:
         return revision
 
 
+def refuse_newer(database: Database) -> None:
+    """Raises NewerDatabase when the database is at a revision this code does not know."""
+    found = current(database)
+    known = {script.revision for script in ScriptDirectory(str(DIRECTORY)).walk_revisions()}
+    if found is not None and found not in known:
+        raise NewerDatabase(
+            f"The database is at revision {found}, which this SkyPanel (up to {head()}) does not know: a newer one has "
+            "migrated it. Run that one, or restore a backup made by this one into an empty data directory."
+        )
+
+
 def upgrade(database: Database) -> None:
-    """To the newest revision, in one transaction. Two that do it at once wait for each other."""
+    """To the newest revision, in one transaction. Two that do it at once wait for each other. Raises NewerDatabase."""
+    refuse_newer(database)
     with database.engine.begin() as connection:
         if database.dialect == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7355608)"))

@@ -17,7 +17,7 @@ from skypanel.manage.choices import claim_network, prepare_router, seed
 from skypanel.manage.confine import possible
 from skypanel.manage.keys import ensure_keys
 from skypanel.manage.layout import ensure_layout
-from skypanel.manage.migrate import upgrade
+from skypanel.manage.migrate import NewerDatabase, upgrade
 from skypanel.manage.preflight import CannotStart, free_port, port_is_free
 from skypanel.settings import Settings
 
@@ -73,6 +73,8 @@ def prepare_database(settings: Settings, instance: Instance) -> None:
         upgrade(database)
         with database.transaction() as session:
             seed(session, now=SystemClock().now())
+    except NewerDatabase as error:
+        raise CannotStart(str(error)) from error
     finally:
         database.close()
 
