@@ -28,7 +28,7 @@ VICTIMS = {
     "server": "skypanel.server:create_app",
     "traefik": "traefik --configFile",
     "launcher": "traefik/launch.py",
-    "supervisor": "supervisor.supervisord",
+    "supervisor": "skypanel.manage.supervise",
     "conmon": "conmon --cid",
 }
 # The steps that a verb's job records; the kill comes when the one before is recorded, so within the named one.

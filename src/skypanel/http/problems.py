@@ -165,6 +165,9 @@ def _is_a_person(request: Request) -> bool:
 
 async def _database_away(request: Request, error: Exception) -> Response:
     log.error("the database does not answer", method=request.method, path=request.url.path, error=str(error))
+    disk_full = getattr(getattr(error, "orig", None), "sqlstate", None) == "53100" or "disk is full" in str(error)
+    if disk_full:  # SQLite's words (SQLITE_FULL), PostgreSQL's class 53100
+        return from_error(Unavailable("The platform's disk is full; its operator has to free room.", code="disk_full"))
     return from_error(Unavailable("The database does not answer; try again in a moment.", code="database_unavailable"))
 
 

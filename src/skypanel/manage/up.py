@@ -48,7 +48,7 @@ def up(settings: Settings) -> NoReturn:
     configuration = write_configuration(settings, instance)
     print(banner(settings), flush=True)
     os.environ.update(child_environment(settings))
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(configuration)])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "skypanel.manage.supervise", "-n", "-c", str(configuration)])  # noqa: S606
 
 
 def remove_leftovers(data_dir: Path, *, names: Sequence[str] = PROGRAMS) -> list[str]:
