@@ -13,17 +13,22 @@ from api_under_test import either_api, make_api, sqlite_database
 from api_under_test import sqlite_api as api
 from apps_world import sqlite_world as world
 from git_http import GitHttpServer
-from one_platform import ada, platform, repositories, unique
+from one_platform import ada, mallory, platform, repositories, unique
 from sample_apps import plain_server
-from site_under_test import Client, Site
+from site_under_test import Client
 
-__all__ = ["ada", "api", "either_api", "make_api", "platform", "repositories", "sqlite_database", "unique", "world"]
-
-
-@pytest.fixture(scope="session")
-def mallory(platform: Site) -> Client:
-    """Somebody in another organization."""
-    return platform.register("mallory")
+__all__ = [
+    "ada",
+    "api",
+    "either_api",
+    "make_api",
+    "mallory",
+    "platform",
+    "repositories",
+    "sqlite_database",
+    "unique",
+    "world",
+]
 
 
 @pytest.fixture(scope="session")

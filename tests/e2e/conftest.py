@@ -5,6 +5,6 @@ Do: act as a user would, through the API, the router and signals. Don't: import 
 
 from __future__ import annotations
 
-from one_platform import ada, load_target, platform, repositories, unique
+from one_platform import ada, load_target, mallory, platform, repositories, unique
 
-__all__ = ["ada", "load_target", "platform", "repositories", "unique"]
+__all__ = ["ada", "load_target", "mallory", "platform", "repositories", "unique"]

@@ -40,6 +40,12 @@ def ada(platform: Site) -> Client:
     return platform.register("ada")
 
 
+@pytest.fixture(scope="session")
+def mallory(platform: Site) -> Client:
+    """Somebody in another organization."""
+    return platform.register("mallory")
+
+
 @pytest.fixture
 def unique() -> Callable[[str], str]:
     return lambda name: f"{name}-{next(_numbers)}"

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVER = "skypanel.server:create_app"
 SKYPANEL = str(Path(sys.executable).with_name("skypanel"))
 SETTLED = ("running", "failed", "cancelled", "superseded")
 
@@ -130,10 +131,17 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        # What a killed process manager left behind still answers until the new one has replaced it.
+        before = self.pids(SERVER)
         with (self.data_dir.parent / "up.log").open("ab") as log:
             command = [SKYPANEL, "up"]
             self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, start_new_session=True)
-        eventually(self.ready, within=60, what=f"a ready platform (see {self.data_dir.parent}/up.log)")
+        what = f"a ready platform (see {self.data_dir.parent}/up.log)"
+        eventually(lambda: self.ready() and self._replaced(before), within=60, what=what)
+
+    def _replaced(self, before: list[int]) -> bool:
+        now = self.pids(SERVER)
+        return bool(now) and not set(now) & set(before)
 
     def ready(self) -> bool:
         assert self.process is not None
