@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -39,6 +40,7 @@ _KINDS: tuple[type[SkyPanelError], ...] = (
     TooMany,
     Unavailable,
 )
+DISK_FULL_STATE = "53100"  # PostgreSQL, appendix A: SQLSTATE disk_full
 TITLES = {kind.status: kind.title for kind in _KINDS}
 log = structlog.get_logger("skypanel.http")
 
@@ -165,10 +167,17 @@ def _is_a_person(request: Request) -> bool:
 
 async def _database_away(request: Request, error: Exception) -> Response:
     log.error("the database does not answer", method=request.method, path=request.url.path, error=str(error))
-    disk_full = getattr(getattr(error, "orig", None), "sqlstate", None) == "53100" or "disk is full" in str(error)
-    if disk_full:  # SQLite's words (SQLITE_FULL), PostgreSQL's class 53100
+    if _disk_is_full(getattr(error, "orig", None)):
         return from_error(Unavailable("The platform's disk is full; its operator has to free room.", code="disk_full"))
     return from_error(Unavailable("The database does not answer; try again in a moment.", code="database_unavailable"))
+
+
+def _disk_is_full(cause: object) -> bool:
+    """By the databases' codes, not their words: a statement's text holds what a tenant wrote."""
+    sqlite_code = getattr(cause, "sqlite_errorcode", None)
+    if sqlite_code is not None:
+        return bool(sqlite_code & 0xFF == sqlite3.SQLITE_FULL)  # without the extension bits: sqlite.org/rescode.html
+    return getattr(cause, "sqlstate", None) == DISK_FULL_STATE
 
 
 async def _not_storable(_request: Request, _error: Exception) -> Response:

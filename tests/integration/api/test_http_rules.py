@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -146,16 +147,32 @@ def test_a_request_that_fails_changes_nothing(probes):
     assert _names(probes) == ["Changed"]
 
 
-def test_a_commit_that_fails_is_no_success(probes, monkeypatch):
+class OfTheDriver(Exception):
+    def __init__(self, **codes: object) -> None:
+        super().__init__("a name that a tenant chose: database or disk is full")
+        self.__dict__.update(codes)
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (OfTheDriver(), "database_unavailable"),
+        (OfTheDriver(sqlite_errorcode=sqlite3.SQLITE_BUSY), "database_unavailable"),
+        (OfTheDriver(sqlite_errorcode=sqlite3.SQLITE_FULL), "disk_full"),
+        (OfTheDriver(sqlstate="57P01"), "database_unavailable"),
+        (OfTheDriver(sqlstate="53100"), "disk_full"),
+    ],
+)
+def test_a_commit_that_fails_is_no_success(probes, monkeypatch, cause, code):
     ada = probes.register("ada@example.com", "Engines")
 
     def refuse(_self: Session) -> None:
-        raise sa.exc.OperationalError("COMMIT", {}, Exception("disk is full"))
+        raise sa.exc.OperationalError("COMMIT", {}, cause)
 
     monkeypatch.setattr(Session, "commit", refuse)
     monkeypatch.setattr("sqlalchemy.orm.session.SessionTransaction.commit", refuse)
     answer = ada.post("/api/probe/half?fail=false")
-    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (503, code)
 
 
 def test_the_organization_is_implied_only_when_there_is_one(probes):
