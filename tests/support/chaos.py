@@ -32,7 +32,7 @@ VICTIMS = {
     "conmon": "conmon --cid",
 }
 # The steps that a verb's job records; the kill comes when the one before is recorded, so within the named one.
-DEPLOY_STEPS = ("prepare", "choose", "fetch", "build", "start", "check", "switch", "finish")
+DEPLOY_STEPS = ("fetch", "build", "prepare", "choose", "start", "check", "switch", "finish")
 STEPS = {
     "deploy": DEPLOY_STEPS,
     "rollback": ("prepare", "choose", "start", "check", "switch", "finish"),
@@ -184,15 +184,8 @@ class Chaos:
         return str(answer["job_id"]), int(answer["deployment"]["version"])
 
     def _wait_for(self, kill: Kill, job_id: str) -> None:
-        steps = STEPS[kill.verb]
-        place = steps.index(kill.step)
-        wanted = (
-            0
-            if place == 0 and kill.verb != "cancel"
-            else DEPLOY_STEPS.index(kill.step)
-            if kill.verb == "cancel"
-            else place
-        )
+        steps = DEPLOY_STEPS if kill.verb == "cancel" else STEPS[kill.verb]
+        wanted = steps.index(kill.step)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             state, recorded = self._job(job_id)

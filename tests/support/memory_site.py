@@ -27,6 +27,7 @@ from skypanel.deployments.reconcile import Findings, reconcile
 from skypanel.drivers import probe
 from skypanel.drivers.builder.memory import MemoryBuilder
 from skypanel.drivers.logstore.memory import MemoryLogStore
+from skypanel.drivers.logstore.port import Query
 from skypanel.drivers.router.memory import MemoryRouter
 from skypanel.drivers.runtime.memory import Inside, Machine, MemoryRuntime, serving, until_stopped
 from skypanel.drivers.source.memory import MemorySource
@@ -291,6 +292,9 @@ class Site:
 
     def run(self, run_id: str) -> Run:
         return self.rows(sa.select(Run).where(Run.id == run_id))[0]
+
+    def printed(self, run_id: str) -> list[str]:
+        return [line.entry.message for line in self.logs.query(f"run:{run_id}", Query()).lines]
 
     def replicas(self, app_id: str) -> list[Replica]:
         return self.rows(sa.select(Replica).where(Replica.app_id == app_id, Replica.state != "gone"))

@@ -132,7 +132,7 @@ def request_run(session: Session, *, app: App, command: str, by: Actor, now: dat
     )
     session.add(run)
     session.flush()
-    run.job_id = enqueue(session, kind="app.run", queue="runs", args={"run_id": run.id}, max_attempts=1)
+    run.job_id = enqueue(session, kind="app.run", queue="runs", args={"run_id": run.id}, max_attempts=3)
     _note(session, app, by, "app.run", f"ran a one-off command on {app.slug}", now, run_id=run.id)
     return run
 

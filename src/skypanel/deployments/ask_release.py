@@ -145,8 +145,14 @@ def request_env_deployment(session: Session, *, app: App, by: Actor, now: dateti
 
 
 def request_cancel(session: Session, *, deployment: Deployment, by: Actor, now: datetime) -> None:
-    """Ends it as soon as its work has really stopped. Raises Conflict `not_cancellable` once traffic has moved."""
+    """Ends it as soon as its work has really stopped. Raises Conflict `not_cancellable` once traffic has moved or
+    its end is decided."""
     session.refresh(deployment, with_for_update=True)
+    if deployment.status in IN_PROGRESS and deployment.reason_code is not None:
+        raise Conflict(
+            f"Version {deployment.version} has ended ({deployment.reason_code}) and is being cleaned up.",
+            code="not_cancellable",
+        )
     if deployment.status not in IN_PROGRESS or deployment.stage in ("switch", "drain", "finish"):
         raise Conflict(
             f"Version {deployment.version} is {deployment.status}; only a queued or building one can be cancelled.",

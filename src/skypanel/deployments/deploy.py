@@ -20,7 +20,7 @@ from collections.abc import Callable
 from skypanel.apps.env import read_all, read_snapshot
 from skypanel.deployments.build import build_slug, fetch_commit
 from skypanel.deployments.errors import DeployFailed
-from skypanel.deployments.fail import fail, was_failing
+from skypanel.deployments.fail import CANCELLED, fail, was_failing
 from skypanel.deployments.finish import finish
 from skypanel.deployments.models import Deployment, Kind
 from skypanel.deployments.platform import DeploymentLog, Platform
@@ -45,8 +45,9 @@ def deploy(ctx: JobContext, platform: Platform, *, deployment_id: str) -> None:
             _recipe(ctx, platform, deployment, log)
         except DeployFailed as reason:
             fail(platform, deployment, reason, log)
+            ctx.check_cancelled()  # accepted before the verdict: the job has the deployment's end
         except Cancelled:
-            fail(platform, deployment, DeployFailed("cancelled", "Cancelled before it served."), log)
+            fail(platform, deployment, CANCELLED, log)
             raise
     finally:
         log.close()

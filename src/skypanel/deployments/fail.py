@@ -28,8 +28,10 @@ from skypanel.deployments.status import settle, web_wanted
 from skypanel.drivers.builder.port import BuildFailed
 from skypanel.drivers.router.port import RouterFailed
 from skypanel.drivers.runtime.port import RuntimeFailed
+from skypanel.jobs import cancel_asked
 
 log = logging.getLogger(__name__)
+CANCELLED = DeployFailed("cancelled", "Cancelled before it served.")
 ENDED_UNBEGUN = (DeploymentStatus.SUPERSEDED, DeploymentStatus.CANCELLED)
 
 
@@ -43,12 +45,16 @@ def was_failing(deployment: Deployment) -> DeployFailed | None:
 def fail(platform: Platform, deployment: Deployment, why: DeployFailed, say: DeploymentLog) -> None:
     """Records the verdict first, then undoes, then sets the final state: whoever takes over goes on undoing.
 
-    A driver that fails in the undo does not keep the truth from being told: what stays behind belongs to no
-    deployment under way then, and the reconciler takes it away.
+    What fails after a cancel was accepted is cancelled, as was promised; after the verdict none is accepted. A driver
+    that fails in the undo does not keep the truth from being told: what stays behind belongs to no deployment under
+    way then, and the reconciler takes it away.
     """
 
-    def remember(_session: Session, row: Deployment, _app: App) -> None:
+    def remember(session: Session, row: Deployment, _app: App) -> None:
+        nonlocal why
         if row.reason_code is None:
+            if row.job_id is not None and cancel_asked(session, row.job_id):
+                why = CANCELLED
             row.reason_code, row.reason = why.code, why.reason
 
     change(platform, deployment.id, remember)

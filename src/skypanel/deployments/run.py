@@ -21,6 +21,10 @@ def container_of(run_id: str) -> str:
     return f"run-{short(run_id)}"
 
 
+def went_wrong(error: object) -> str:
+    return f"Something went wrong on the platform's side: {error}"
+
+
 def run(ctx: JobContext, platform: Platform, *, run_id: str) -> None:
     with platform.database.transaction() as session:
         row = session.get_one(Run, run_id)
@@ -33,9 +37,9 @@ def run(ctx: JobContext, platform: Platform, *, run_id: str) -> None:
         begun = row.status == "running"
         if not begun:
             row.status, row.started_at = "running", platform.clock.now()
-    if begun:  # by a worker that has been restarted since; a command is never started twice
+    if begun:  # by an attempt that did not come to its end; a command is never started twice
         platform.runtime.remove(container_of(run_id))
-        close_run(platform, run_id, "failed", INTERRUPTED)
+        close_run(platform, run_id, "failed", went_wrong(ctx.job.error) if ctx.job.error else INTERRUPTED)
         return
     sink = _RunLog(platform, app.id, run_id)
     try:

@@ -80,7 +80,7 @@ def staged(platform: Platform, deployment_id: str, name: str, do: Callable[[], T
 
 
 def change(platform: Platform, deployment_id: str, edit: Callable[[Session, Deployment, App], None]) -> None:
-    """One transaction on a deployment and its app."""
+    """One transaction on a deployment and its app, alone: what people ask of it meanwhile waits."""
     with platform.database.transaction() as session:
-        deployment = session.get_one(Deployment, deployment_id)
+        deployment = session.get_one(Deployment, deployment_id, with_for_update=True)
         edit(session, deployment, session.get_one(App, deployment.app_id))

@@ -78,3 +78,8 @@ def request_cancel(session: Session, job_id: str) -> bool:
     if session.execute(flagged).first() is not None:
         announce(session, f"cancel {job_id}")
     return False
+
+
+def cancel_asked(session: Session, job_id: str) -> bool:
+    """Whether somebody asked for this job's end while it ran or waited for another attempt."""
+    return bool(session.execute(sa.select(JOBS.c.cancel).where(JOBS.c.id == job_id)).scalar())

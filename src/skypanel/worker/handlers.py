@@ -13,7 +13,7 @@ from skypanel.deployments.mend import mend
 from skypanel.deployments.operate import restart, scale, stop
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.retention import retain
-from skypanel.deployments.run import INTERRUPTED, close_run, container_of, run
+from skypanel.deployments.run import INTERRUPTED, close_run, container_of, run, went_wrong
 from skypanel.jobs import JobContext, JobKind, Killed
 from skypanel.worker.upkeep import Upkeep
 
@@ -61,6 +61,6 @@ def _second(verb: Callable[..., Any], platform: Platform, ctx: JobContext, **arg
 def _run_given_up(ctx: JobContext, platform: Platform, error: Exception) -> None:
     """A one-off command is never started twice: when its worker died it has failed, and says so."""
     run_id = ctx.args["run_id"]
-    why = INTERRUPTED if isinstance(error, Killed) else f"Something went wrong on the platform's side: {error}"
+    why = INTERRUPTED if isinstance(error, Killed) else went_wrong(error)
     platform.runtime.remove(container_of(run_id))
     close_run(platform, run_id, "failed", why)

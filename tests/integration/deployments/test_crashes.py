@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
+import sqlalchemy as sa
 from memory_site import Site
+
+from skypanel.deployments.models import Run
 
 MOST_MOMENTS = 150
 
@@ -106,6 +109,23 @@ def test_a_deleted_app_is_gone_when_the_process_dies_at_any_moment(site: Site) -
         assert app.slug.startswith("deleted/"), moment
         assert (site.replicas(app_id), site.router.by_key, site.runtime.list()) == ([], {}, ())
         if moment is None:
+            return
+    raise AssertionError("it never came to an end")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_one_off_command_begins_at_most_once_when_the_process_dies_at_any_moment(site: Site, shop: str) -> None:
+    for _, number in moments(1):
+        moment = die_at(site, number, lambda: site.ask("run", shop, command="passes"))
+        site.reconciled()
+        run = site.rows(sa.select(Run).order_by(Run.created_at))[-1]
+        printed = site.printed(run.id)
+        assert printed.count("passes ends") <= 1, moment
+        assert run.status in ("exited", "failed"), moment
+        assert run.status == "exited" or "start it again" in run.reason, (moment, run.reason)
+        site.true(shop, status="running")
+        if moment is None:
+            assert (run.status, printed) == ("exited", ["passes ends"])
             return
     raise AssertionError("it never came to an end")
 

@@ -16,6 +16,8 @@ from skypanel.deployments.monitor import Monitor, Watched, ask_to_mend
 from skypanel.deployments.reconcile import exited
 from skypanel.drivers.builder.port import BuildRequest
 from skypanel.drivers.router.port import Page, RouterFailed
+from skypanel.drivers.runtime.port import RuntimeFailed
+from skypanel.errors import Conflict
 from skypanel.jobs import Job
 
 PROCFILE = {
@@ -93,6 +95,40 @@ def test_a_deployment_can_be_cancelled_in_every_stage_before_the_switch(site: Si
     site.quiet()
     assert site.deployment(deployment.id).status == "cancelled"
     assert site.reconciled().removed == 0
+    site.true(shop, status="running")
+
+
+def test_what_fails_after_a_cancel_was_accepted_is_cancelled(
+    site: Site, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled_meanwhile(*_: object, **__: object) -> None:
+        site.cancel(site.rows(sa.select(Deployment).order_by(Deployment.version))[-1])
+        raise RuntimeFailed("no room")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(site.runtime, "start", cancelled_meanwhile)
+        deployment = site.done("deploy", shop)
+    assert (deployment.status, deployment.reason_code) == ("cancelled", "cancelled")
+    (job,) = site.rows(sa.select(Job).where(Job.id == deployment.job_id))
+    assert job.state == "cancelled"
+    site.true(shop, status="running")
+
+
+def test_a_cancel_after_the_verdict_is_refused(site: Site, shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[str] = []
+
+    def too_late(deployment_id: str) -> None:
+        if site.deployment(deployment_id).reason_code is None:
+            return  # before the build, not yet the undo
+        with pytest.raises(Conflict) as refusal:
+            site.cancel(site.deployment(deployment_id))
+        refused.append(refusal.value.code)
+
+    site.commit("shop", {"Procfile": "web: crash\nworker: work\n"})
+    with monkeypatch.context() as broken:
+        broken.setattr(site.builder, "clean", too_late)  # which leaves nothing behind in memory
+        assert site.done("deploy", shop).status == "failed"
+    assert refused == ["not_cancellable"]
     site.true(shop, status="running")
 
 

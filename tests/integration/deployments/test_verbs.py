@@ -220,13 +220,27 @@ def test_a_one_off_command_is_not_started_again_by_the_next_process(site: Site, 
     site.true(shop, status="running")
 
 
+def test_a_one_off_command_whose_worker_died_before_it_began_runs(site: Site, shop: str) -> None:
+    site.process.engine.stop(grace_s=0)
+    site.process.thread.join(20)
+    run = site.ask("run", shop, command="passes")
+    with site.platform.database.transaction() as session:  # as a worker leaves it that claimed it and died
+        job = session.scalars(sa.select(Job).where(Job.id == run.job_id)).one()
+        job.state, job.worker, job.incarnation = "running", "here", "dead"
+        job.lease_until, job.fence, job.tries = site.clock.now(), 1, 1
+    site.start()
+    site.quiet()
+    assert (site.run(run.id).status, site.run(run.id).exit_code) == ("exited", 0)
+
+
 def test_a_deleted_app_leaves_its_history_and_its_name(site: Site, shop: str) -> None:
     run = site.done("run", shop, command="passes")
+    assert site.printed(run.id) == ["passes ends"]
     site.done("delete", shop)
     assert (site.runtime.list(), site.router.by_key) == ((), {})
     assert [d.status for d in site.rows(sa.select(Deployment))] == ["superseded"]
     assert site.read(shop).status == "stopped"
-    assert not site.logs.read(f"run:{run.id}", site.logs.position(f"run:{run.id}", None)).lines
+    assert site.printed(run.id) == []
     again = site.app()  # the same name
     site.done("deploy", again)
     site.true(again, status="running")
