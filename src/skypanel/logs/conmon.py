@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 _HEADER = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})(Z|[+-]\d\d:\d\d) (stdout|stderr) ([FP])(?: |$)")
 MAX_JOINED = 65_536
 MAX_SPAN = 1_048_576  # how far others may print past an unfinished line before it is shown as it is
 
 
-@dataclass(frozen=True)
-class Printed:
+class Printed(NamedTuple):
     """One line of a container. `end`: the offset behind the bytes that finished it."""
 
     ts_ns: int

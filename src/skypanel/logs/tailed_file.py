@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 CHUNK = 262_144
 _FINGERPRINT_BYTES = 64
 
 
-@dataclass(frozen=True)
-class RawLine:
+class RawLine(NamedTuple):
     text: bytes  # without its newline
     start: int
     end: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from skypanel.drivers.logstore.port import Entry, Query
 
@@ -50,7 +49,7 @@ def normalized(entries: Iterable[Entry]) -> Iterator[Entry]:
         else:
             for line in message.split("\n"):
                 for part in _parts(line):
-                    yield replace(entry, message=part)
+                    yield entry._replace(message=part)
 
 
 def _parts(line: str) -> Iterator[str]:

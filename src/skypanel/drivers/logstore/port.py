@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     ts_ns: int  # nanoseconds since the epoch
     source: str  # build, app, router, system
     replica: str  # "web.1", "router", "build", "platform"

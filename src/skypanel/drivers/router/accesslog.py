@@ -5,19 +5,19 @@ Lines carry what strangers sent (paths, hosts, methods), so nothing here trusts 
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
 
 _APP = re.compile(r"app-([A-Za-z0-9-]{1,64}?)(?:-tls)?@file")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 MAX_TEXT = 2000
 
 
-@dataclass(frozen=True)
-class AccessEntry:
+class AccessEntry(NamedTuple):
     ts_ns: int  # when the request came, nanoseconds since the epoch
     app_id: str | None  # None: the platform's own names, and hosts that nobody has
     method: str
@@ -32,13 +32,17 @@ class AccessEntry:
     retries: int = 0
 
 
+@lru_cache(maxsize=1024)
 def app_of(router: str) -> str | None:
     match = _APP.fullmatch(router)
     return match.group(1) if match else None
 
 
 def _text(value: Any) -> str:
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)[:MAX_TEXT] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    # `isprintable` knows more characters than the pattern and is ten times as fast where there is none of them.
+    return (value if value.isprintable() else _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value))[:MAX_TEXT]
 
 
 def _count(value: Any) -> int:
@@ -48,7 +52,9 @@ def _count(value: Any) -> int:
 def without_query_values(path: str) -> str:
     """`/a?token=secret&page=2` -> `/a?token=…&page=…`."""
     place, mark, query = path.partition("?")
-    names = [part.partition("=") for part in query.split("&")] if mark else []
+    if not mark:
+        return path
+    names = [part.partition("=") for part in query.split("&")]
     return place + mark + "&".join(name + ("=…" if equals else "") for name, equals, _ in names)
 
 
@@ -59,14 +65,18 @@ def _nanoseconds(text: Any) -> int:
     whole, _, fraction = text.removesuffix("Z").partition(".")
     if fraction and not (fraction.isascii() and fraction.isdigit()):
         raise ValueError("no time in UTC")
-    moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
-    return int(moment.timestamp()) * 1_000_000_000 + int(fraction[:9].ljust(9, "0") or 0)
+    return _seconds(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0") or 0)
+
+
+@lru_cache(maxsize=64)
+def _seconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 def parse(line: str | bytes) -> AccessEntry | None:
     """None for what is no line of an access log."""
     try:
-        value = json.loads(line)
+        value = orjson.loads(line)
         ts_ns = _nanoseconds(value["StartUTC"])
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
@@ -92,6 +102,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+@lru_cache(maxsize=4096)
 def _word(text: str) -> str:
     return text if re.fullmatch(r"[^\s\"=\\]+", text) else _quoted(text)
 
