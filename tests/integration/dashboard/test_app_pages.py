@@ -94,6 +94,10 @@ def test_a_failed_version_says_what_helps_and_that_the_old_one_serves(world: Any
     later = person().go("/apps/shop/deployments/2")
     assert "Version 3 serves by now." in later
     assert "is still serving" not in later
+    with world.database.transaction() as session:
+        session.get_one(App, app_id).wanted = "stopped"
+    stopped = person().go("/apps/shop/deployments/2")
+    assert "The application is stopped: no version serves. When it runs again, it is version 3." in stopped
     log = person()
     assert log.go("/apps/shop/deployments/2/log.txt").splitlines()[1] == "ERROR: No matching distribution <flaskk>"
     assert "shop-v2.log" in log.answer.headers["content-disposition"]
