@@ -9,6 +9,7 @@ slugs/…           what releases are made of: written once, so that they may be
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import tarfile
@@ -51,18 +52,32 @@ def write_backup(settings: Settings, *, target: Path) -> int:
         }  # fmt: skip
     finally:
         database.close()
-    with tempfile.TemporaryDirectory(dir=settings.data_dir / "supervise") as scratch:
-        (Path(scratch) / "manifest.json").write_bytes(orjson.dumps(manifest))
-        # The snapshot first: every slug that it names is there already, since slugs are written before their rows.
-        name = _snapshot(settings, Path(scratch), dialect=str(manifest["database"]))
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
-            archive.add(Path(scratch) / "manifest.json", "manifest.json")
-            archive.add(Path(scratch) / name, f"db/{name}")
-            for part in (FILE, "keys", "slugs"):
-                archive.add(settings.data_dir / part, part)
-    partial.rename(target)
-    return target.stat().st_size
+    try:
+        with tempfile.TemporaryDirectory(dir=settings.data_dir / "supervise") as scratch:
+            (Path(scratch) / "manifest.json").write_bytes(orjson.dumps(manifest))
+            # The snapshot first: every slug that it names is there already, since slugs are written before their rows.
+            name = _snapshot(settings, Path(scratch), dialect=str(manifest["database"]))
+            _pack(settings.data_dir, Path(scratch), name, partial)
+        partial.rename(target)
+        return target.stat().st_size
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CannotBackUp(f"The backup could not be written: {error}") from error
+
+
+def _pack(data_dir: Path, scratch: Path, snapshot: str, partial: Path) -> None:
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
+        archive.add(scratch / "manifest.json", "manifest.json")
+        archive.add(scratch / snapshot, f"db/{snapshot}")
+        archive.add(data_dir / FILE, FILE)
+        archive.add(data_dir / "keys", "keys")
+        for path in sorted((data_dir / "slugs").rglob("*")):
+            # What retention, or a delete, takes away meanwhile is no longer wanted.
+            with contextlib.suppress(FileNotFoundError):
+                archive.add(path, str(path.relative_to(data_dir)), recursive=False)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_backup(settings: Settings, *, source: Path) -> None:
