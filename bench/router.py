@@ -31,6 +31,7 @@ from bench.idle import TICKS
 from bench.report import Row, median, publish
 from bench.visits import until
 from skypanel.drivers.router.traefik.child import find_binary
+from skypanel.drivers.router.traefik.files import FLUSH
 
 OURS, UNREAD = "ours", "ours, access log unread"
 SAME, NONE = "by hand, same access log", "by hand, no access log"
@@ -86,7 +87,7 @@ class ByHand:
             router["middlewares"] = list(extra.middlewares)
             dynamic["http"]["middlewares"] = extra.middlewares
         if extra.transports:
-            balancer |= {"serversTransport": "apps", "responseForwarding": {"flushInterval": "-1ms"}}
+            balancer |= {"serversTransport": "apps", "responseForwarding": {"flushInterval": FLUSH}}
             dynamic["http"]["serversTransports"] = extra.transports
         (directory / "static.yml").write_text(json.dumps(static))
         (directory / "dynamic.yml").write_text(json.dumps(dynamic))

@@ -177,7 +177,7 @@ def _platform_service(config: RouterConfig) -> dict[str, Any]:
                     "servers": [{"url": config.server_url}],
                     "passHostHeader": True,
                     "serversTransport": "apps",
-                    "responseForwarding": {"flushInterval": "-1ms"},
+                    "responseForwarding": {"flushInterval": files.FLUSH},
                 }
             }
         },
