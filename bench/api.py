@@ -131,91 +131,99 @@ def fill(database: Database, *, mine: str, count: int) -> None:
 
 
 def _rows(owners: list[str], begin: int, plan: Plan) -> dict[Any, list[dict[str, Any]]]:
-    apps, deployments, slugs, replicas = [], [], [], []
+    rows: dict[Any, list[dict[str, Any]]] = {App: [], Slug: [], Deployment: [], Replica: []}
     for number, owner in enumerate(owners, begin):
         app, deployment, slug = new_id(), new_id(), new_id()
-        apps.append(
-            {
-                "id": app,
-                "organization_id": owner,
-                "name": f"app {number}",
-                "slug": f"app-{number}",
-                "uid": 200_000 + number,
-                "git_url": f"https://git.example.org/team/app-{number}.git",
-                "branch": "main",
-                "buildpacks": [],
-                "build_cache": True,
-                "plan_id": plan.id,
-                "plan_slug": plan.slug,
-                "cpu_millis": plan.cpu_millis,
-                "memory_mb": plan.memory_mb,
-                "disk_mb": plan.disk_mb,
-                "max_replicas": plan.max_replicas,
-                "price_per_hour_micro": plan.price_per_hour_micro,
-                "formation": {"web": 1},
-                "health_type": "http",
-                "health_path": "/",
-                "health_interval_s": 30,
-                "health_timeout_s": 5,
-                "health_retries": 3,
-                "status": "running",
-                "wanted": "running",
-                "generation": 1,
-                "next_version": 2,
-                "current_deployment_id": deployment,
-                "current_version": 1,
-                "created_at": NOW,
-            }
-        )
-        slugs.append(
-            {
-                "id": slug,
-                "app_id": app,
-                "digest": "sha256:" + "0" * 64,
-                "size_bytes": 5_000_000,
-                "layers": [],
-                "toolchains": [],
-                "process_types": {"web": "gunicorn --bind 0.0.0.0:$PORT app:app"},
-                "config_vars": {},
-                "buildpack": "Python (pip)",
-                "stack": "host",
-                "created_at": NOW,
-            }
-        )
-        deployments.append(
-            {
-                "id": deployment,
-                "app_id": app,
-                "organization_id": owner,
-                "version": 1,
-                "kind": "deploy",
-                "status": "running",
-                "cause": "api",
-                "branch": "main",
-                "slug_id": slug,
-                "restore_env": False,
-                "created_at": NOW,
-            }
-        )
-        replicas.append(
-            {
-                "id": f"{app[-12:]}-v1-web-1-{number}",
-                "app_id": app,
-                "organization_id": owner,
-                "deployment_id": deployment,
-                "generation": 1,
-                "process_type": "web",
-                "position": 1,
-                "state": "healthy",
-                "node": "node",
-                "restarts": 0,
-                "failures": 0,
-                "plan_slug": plan.slug,
-                "price_per_hour_micro": plan.price_per_hour_micro,
-                "created_at": NOW,
-            }
-        )
-    return {App: apps, Slug: slugs, Deployment: deployments, Replica: replicas}
+        rows[App].append(_app(number, owner, app, deployment, plan))
+        rows[Slug].append(_slug(app, slug))
+        rows[Deployment].append(_deployment(owner, app, deployment, slug))
+        rows[Replica].append(_replica(number, owner, app, deployment, plan))
+    return rows
+
+
+def _app(number: int, owner: str, app: str, deployment: str, plan: Plan) -> dict[str, Any]:
+    return {
+        "id": app,
+        "organization_id": owner,
+        "name": f"app {number}",
+        "slug": f"app-{number}",
+        "uid": 200_000 + number,
+        "git_url": f"https://git.example.org/team/app-{number}.git",
+        "branch": "main",
+        "buildpacks": [],
+        "build_cache": True,
+        "plan_id": plan.id,
+        "plan_slug": plan.slug,
+        "cpu_millis": plan.cpu_millis,
+        "memory_mb": plan.memory_mb,
+        "disk_mb": plan.disk_mb,
+        "max_replicas": plan.max_replicas,
+        "price_per_hour_micro": plan.price_per_hour_micro,
+        "formation": {"web": 1},
+        "health_type": "http",
+        "health_path": "/",
+        "health_interval_s": 30,
+        "health_timeout_s": 5,
+        "health_retries": 3,
+        "status": "running",
+        "wanted": "running",
+        "generation": 1,
+        "next_version": 2,
+        "current_deployment_id": deployment,
+        "current_version": 1,
+        "created_at": NOW,
+    }
+
+
+def _slug(app: str, slug: str) -> dict[str, Any]:
+    return {
+        "id": slug,
+        "app_id": app,
+        "digest": "sha256:" + "0" * 64,
+        "size_bytes": 5_000_000,
+        "layers": [],
+        "toolchains": [],
+        "process_types": {"web": "gunicorn --bind 0.0.0.0:$PORT app:app"},
+        "config_vars": {},
+        "buildpack": "Python (pip)",
+        "stack": "host",
+        "created_at": NOW,
+    }
+
+
+def _deployment(owner: str, app: str, deployment: str, slug: str) -> dict[str, Any]:
+    return {
+        "id": deployment,
+        "app_id": app,
+        "organization_id": owner,
+        "version": 1,
+        "kind": "deploy",
+        "status": "running",
+        "cause": "api",
+        "branch": "main",
+        "slug_id": slug,
+        "restore_env": False,
+        "created_at": NOW,
+    }
+
+
+def _replica(number: int, owner: str, app: str, deployment: str, plan: Plan) -> dict[str, Any]:
+    return {
+        "id": f"{app[-12:]}-v1-web-1-{number}",
+        "app_id": app,
+        "organization_id": owner,
+        "deployment_id": deployment,
+        "generation": 1,
+        "process_type": "web",
+        "position": 1,
+        "state": "healthy",
+        "node": "node",
+        "restarts": 0,
+        "failures": 0,
+        "plan_slug": plan.slug,
+        "price_per_hour_micro": plan.price_per_hour_micro,
+        "created_at": NOW,
+    }
 
 
 @dataclass

@@ -166,7 +166,7 @@ class GitHttpServer:
                 return data
 
             def _serve(self, body: bytes) -> None:
-                path, _, query = self.path.partition("?")
+                path = self.path.partition("?")[0]
                 server.requests.append(f"{self.command} {path}")
                 if "Authorization" in self.headers:
                     server.authorizations.append(self.headers["Authorization"])
@@ -174,15 +174,7 @@ class GitHttpServer:
                     return self._answer(302, {"Location": server.redirect_to + self.path}, b"")
                 if server.token is not None and not self._authorized():
                     return self._answer(401, {"WWW-Authenticate": 'Basic realm="git"'}, b"")
-                env = {
-                    "PATH": os.environ["PATH"], "GIT_PROJECT_ROOT": str(server.root), "GIT_HTTP_EXPORT_ALL": "1",
-                    "PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": self.command,
-                    "REMOTE_ADDR": "127.0.0.1",
-                    "CONTENT_TYPE": self.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(len(body)),
-                    "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""), "GIT_CONFIG_GLOBAL": "/dev/null",
-                    "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                    "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
-                }  # fmt: skip
+                env = _cgi_environment(self, server.root, len(body))
                 done = subprocess.run(["git", "http-backend"], input=body, env=env, capture_output=True, check=False)
                 head, _, content = done.stdout.partition(b"\r\n\r\n")
                 headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
@@ -202,3 +194,17 @@ class GitHttpServer:
                 self.wfile.write(content)
 
         return Handler
+
+
+def _cgi_environment(request: BaseHTTPRequestHandler, root: Path, size: int) -> dict[str, str]:
+    """What `git http-backend` is told (RFC 3875)."""
+    path, _, query = request.path.partition("?")
+    return {
+        "PATH": os.environ["PATH"], "GIT_PROJECT_ROOT": str(root), "GIT_HTTP_EXPORT_ALL": "1",
+        "PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": request.command,
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_TYPE": request.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(size),
+        "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""), "GIT_CONFIG_GLOBAL": "/dev/null",
+        "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+    }  # fmt: skip

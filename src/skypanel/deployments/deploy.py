@@ -39,16 +39,12 @@ def deploy(ctx: JobContext, platform: Platform, *, deployment_id: str) -> None:
     log = _open_log(platform, deployment)
     try:
         if (earlier := was_failing(deployment)) is not None:
-            fail(platform, deployment, earlier, log)
-            return
-        try:
-            _recipe(ctx, platform, deployment, log)
-        except DeployFailed as reason:
-            fail(platform, deployment, reason, log)
-            ctx.check_cancelled()  # accepted before the verdict: the job has the deployment's end
-        except Cancelled:
-            fail(platform, deployment, CANCELLED, log)
-            raise
+            raise earlier
+        _recipe(ctx, platform, deployment, log)
+    except (DeployFailed, Cancelled) as reason:
+        verdict = fail(platform, deployment, CANCELLED if isinstance(reason, Cancelled) else reason, log)
+        if verdict.code == CANCELLED.code:  # the job ends as its deployment does
+            raise Cancelled(ctx.job_id) from reason
     finally:
         log.close()
 

@@ -42,8 +42,9 @@ def was_failing(deployment: Deployment) -> DeployFailed | None:
     return DeployFailed(deployment.reason_code, deployment.reason)
 
 
-def fail(platform: Platform, deployment: Deployment, why: DeployFailed, say: DeploymentLog) -> None:
+def fail(platform: Platform, deployment: Deployment, why: DeployFailed, say: DeploymentLog) -> DeployFailed:
     """Records the verdict first, then undoes, then sets the final state: whoever takes over goes on undoing.
+    Returns the verdict.
 
     What fails after a cancel was accepted is cancelled, as was promised; after the verdict none is accepted. A driver
     that fails in the undo does not keep the truth from being told: what stays behind belongs to no deployment under
@@ -65,6 +66,7 @@ def fail(platform: Platform, deployment: Deployment, why: DeployFailed, say: Dep
     _as_far_as_it_goes(lambda: _remove_new_replicas(platform, deployment))
     change(platform, deployment.id, lambda session, row, app: _final_state(session, platform, row, app))
     _as_far_as_it_goes(lambda: _route_back(platform, deployment, frozenset()))
+    return why
 
 
 def _as_far_as_it_goes(undo: Callable[[], object]) -> None:

@@ -140,3 +140,33 @@ def test_an_admin_is_made_or_an_existing_user_becomes_one(platform: Settings) ->
     database.close()
     with pytest.raises(Invalid):
         create_admin(platform, email="b@example.com", name="B", password="short")
+
+
+def test_a_slug_that_goes_while_the_backup_is_written_is_left_out(
+    platform: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = platform.data_dir / "slugs" / "app" / "1.tar.zst"
+    going.write_bytes(b"no longer wanted")
+    add = tarfile.TarFile.add
+
+    def late(archive: tarfile.TarFile, name: Path, *given: object, **named: object) -> None:
+        if name == going:
+            going.unlink()
+        add(archive, name, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tarfile.TarFile, "add", late)
+    write_backup(platform, target=tmp_path / "backup.tar")
+    with tarfile.open(tmp_path / "backup.tar") as archive:
+        assert [name for name in archive.getnames() if name.endswith(".zst")] == ["slugs/app/0.tar.zst"]
+
+
+def test_a_backup_that_cannot_be_written_is_one_line_and_leaves_nothing(
+    platform: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "add", full)
+    with pytest.raises(CannotBackUp, match="No space left on device"):
+        write_backup(platform, target=tmp_path / "backup.tar")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
