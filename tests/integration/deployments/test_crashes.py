@@ -58,7 +58,7 @@ def die_at(site: Site, number: int, ask: Callable[[], object]) -> str | None:
     site.life.arm(number)
     ask()
     site.quiet()
-    if not site.life.dead.is_set():
+    if site.life.outlived():
         return None
     moment = site.life.moments[-1]
     site.start()
