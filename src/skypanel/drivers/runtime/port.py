@@ -49,6 +49,28 @@ class Bind:
 
 
 @dataclass(frozen=True)
+class HealthCheck:
+    """What a runtime that looks after replicas by itself asks them, from inside. `path` None: only whether something
+    listens on PORT."""
+
+    path: str | None
+    host: str
+    interval_s: int
+    timeout_s: int
+    retries: int
+    start_s: int  # failures in this time after its start do not count
+
+
+@dataclass(frozen=True)
+class Group:
+    """Replicas of one process type of one release: runtimes with a notion of services make one of it."""
+
+    name: str  # [a-z0-9-]{1,40}, unique among the organization's groups
+    position: int  # of this replica in it, from 1
+    size: int  # how many of it are wanted now
+
+
+@dataclass(frozen=True)
 class ContainerSpec:
     id: str  # [a-z0-9-]{1,64}, unique on the platform; also names the cgroup, the network namespace and directories
     kind: ContainerKind
@@ -66,6 +88,11 @@ class ContainerSpec:
     toolchains: Sequence[Path] = ()  # interpreter prefixes outside /usr, bound read-only at the same path
     workdir: str = APP_DIR
     port: bool = False  # it serves: the runtime picks address and port and sets PORT
+    image: str | None = None  # with its digest; None: the stack's, or the machine's own
+    group: Group | None = None
+    health: HealthCheck | None = None
+    drain_s: int = 0  # a runtime that stops replicas by itself lets open requests end for so long before SIGTERM
+    grace_s: int = 10  # and then waits so long before SIGKILL
 
 
 class ContainerStatus(StrEnum):
@@ -91,6 +118,8 @@ class Container:
     finished_at: datetime | None
     exit_code: int | None
     oom_killed: bool = False
+    node: str = field(default="", compare=False)  # where it is, "" when the runtime has one machine only
+    reason: str | None = field(default=None, compare=False)  # why it does not start or has ended, where known
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skypanel.drivers.runtime.port import APP_DIR, DEFAULT_PORT, Bind, ContainerSpec, RuntimeFailed
-from skypanel.kit.secret import Secret
+from skypanel.drivers.runtime.environment import environment
+from skypanel.drivers.runtime.port import APP_DIR, Bind, ContainerSpec, RuntimeFailed
 
 Mount = dict[str, Any]
-PATH = "/usr/local/bin:/usr/bin:/bin"
 TMP, SHM, SHM_MB = "/tmp", "/dev/shm", 64  # noqa: S108 - the container's own
 MEBI = 1024 * 1024
 CPU_PERIOD_US = 100_000
@@ -81,15 +80,6 @@ def process(spec: ContainerSpec, around: Surroundings) -> dict[str, Any]:
             {"type": "RLIMIT_MEMLOCK", "soft": 64 * 1024, "hard": 64 * 1024},
         ],
     }
-
-
-def environment(spec: ContainerSpec) -> dict[str, str]:
-    """The container's variables, secrets unwrapped."""
-    given = {name: value.reveal() if isinstance(value, Secret) else value for name, value in spec.env.items()}
-    merged = {"PATH": PATH, "HOME": APP_DIR, "LANG": "C.UTF-8", **given}
-    if spec.port:
-        merged["PORT"] = str(DEFAULT_PORT)
-    return merged
 
 
 def resources(spec: ContainerSpec, *, limits_swap: bool) -> dict[str, Any]:

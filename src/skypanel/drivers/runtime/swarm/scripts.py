@@ -1,0 +1,53 @@
+"""What runs in a task besides the program: an init and a health check, in the shell that every run image has."""
+
+from __future__ import annotations
+
+SECRET = "/run/secrets/env"  # noqa: S105 - a path; holds NAME=value, each ended by a zero byte
+OUT_OF_MEMORY = "skypanel: ended because the memory limit was reached"
+
+# PID 1: reads the variables, starts the program as a group of its own, and passes signals on. SIGTERM comes from the
+# engine whenever a task has to go (a retired release, fewer replicas, a drained machine), a moment after the task has
+# left the routes: so it is passed on when no connection to PORT is open any more, or DRAIN seconds later.
+INIT = f"""\
+while IFS= read -r -d '' pair; do export "$pair"; done 2>/dev/null <{SECRET}
+setsid "$@" & main=$!
+exec 3>&2 2>/dev/null
+exec {{never}}<> <(:)
+port=$(printf ':%04X' "${{PORT:-0}}")
+busy() {{
+  local file place state rest
+  for file in /proc/net/tcp /proc/net/tcp6; do
+    while read -r rest place rest state rest; do [[ $place == *$port && $state == 01 ]] && return 0; done <$file
+  done
+  return 1
+}}
+pass() {{ kill -"$1" -- -$main || kill -"$1" $main; }}
+term() {{
+  trap '' TERM
+  local end=$((SECONDS + $SKYPANEL_DRAIN_S))
+  while ((SECONDS < end)) && kill -0 $main && busy; do read -rt 0.1 -u $never; done
+  pass TERM
+}}
+trap term TERM
+for name in INT HUP QUIT USR1 USR2; do trap "pass $name" $name; done
+while :; do wait $main; code=$?; kill -0 $main || break; done
+if ((code == 137)); then
+  for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
+    while read -r key count; do
+      [[ $key == oom_kill && $count != 0 ]] && echo "{OUT_OF_MEMORY}" >&3
+    done <$file
+  done
+fi
+exit $code
+"""
+
+# $1 port, $2 path ("" for TCP), $3 host, $4 seconds. The same answers count as healthy as in deployments/health.py.
+PROBE = """\
+exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
+[[ -z $2 ]] && exit 0
+printf 'GET %s HTTP/1.1\\r\\nHost: %s\\r\\nUser-Agent: skypanel-health\\r\\nX-Forwarded-Proto: https\\r\\n\
+Connection: close\\r\\n\\r\\n' "$2" "$3" >&3
+read -r -t "$4" version status rest <&3
+case $status in 2??|3??|401|403|405|429) exit 0 ;; esac
+exit 1
+"""
