@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from skypanel.drivers.builder.port import BuildCancelled, BuildFailed, BuildRequest, BuiltSlug
+from skypanel.drivers.builder.port import BuildCancelled, BuildFailed, BuildRequest, BuiltSlug, StoredSlug
 from skypanel.drivers.builder.procfile import parse
 from skypanel.drivers.source.port import Source
 
@@ -69,6 +69,9 @@ class MemoryBuilder:
 
     def archive_path(self, app_id: str, digest: str) -> Path:
         return self._root / "slugs" / app_id / digest.removeprefix("sha256:")
+
+    def image(self, app_id: str, uid: int, slug: StoredSlug) -> str | None:  # noqa: ARG002
+        return None
 
     def ensure(self, app_id: str, uid: int, digest: str, layers: Sequence[str]) -> Sequence[Path]:
         del uid

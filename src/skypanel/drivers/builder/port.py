@@ -63,6 +63,13 @@ class BuiltSlug:
     stack: str
 
 
+@dataclass(frozen=True)
+class StoredSlug:
+    digest: str
+    layers: Sequence[str]
+    toolchains: Sequence[str]
+
+
 class Builder(Protocol):
     def build(self, request: BuildRequest, *, log: Callable[[str], None], cancelled: Callable[[], bool]) -> BuiltSlug:
         """Starts by removing leftovers of `request.id`. Raises BuildFailed, BuildCancelled or FetchFailed (buildpack
@@ -77,6 +84,12 @@ class Builder(Protocol):
 
     def ensure(self, app_id: str, uid: int, digest: str, layers: Sequence[str]) -> Sequence[Path]:
         """The unpacked layers, topmost first; unpacked again from the archive where they were removed."""
+        ...
+
+    def image(self, app_id: str, uid: int, slug: StoredSlug) -> str | None:
+        """The image that replicas of this slug start from, with its digest; made again where it was lost. None: they
+        start from the unpacked layers. Raises BuildFailed `registry_failed`, or OSError when the slug itself is lost.
+        """
         ...
 
     def archive_path(self, app_id: str, digest: str) -> Path: ...

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from skypanel.drivers.builder.port import BuildRequest, BuiltSlug
+from skypanel.drivers.builder.port import BuildRequest, BuiltSlug, StoredSlug
 from skypanel.drivers.builder.sandbox import caches
 from skypanel.drivers.builder.sandbox.caches import CacheSettings
 from skypanel.drivers.builder.sandbox.interpreters import Toolchains
@@ -94,6 +94,9 @@ class SandboxBuilder:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 unpack_layer(archive, layer, path, uid=uid)
         return [self._layout.layer(layer) for layer in layers]
+
+    def image(self, app_id: str, uid: int, slug: StoredSlug) -> str | None:  # noqa: ARG002
+        return None
 
     def remove_slug(self, app_id: str, digest: str, layers: Sequence[str], *, keep_layers: Sequence[str]) -> None:
         self._layout.slug(app_id, digest).unlink(missing_ok=True)

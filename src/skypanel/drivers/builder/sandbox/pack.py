@@ -58,18 +58,32 @@ def pack_layer(directory: Path, fragment: Path, *, limit_bytes: int | None = Non
     root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         with draft.open("wb") as file, compressor.stream_writer(file, closefd=False) as stream:
-            _pack_directory(root, "", _Counted(stream, limit_bytes))
+            _pack_directory(root, "", _Counted(stream, limit_bytes), owner=0)
         draft.replace(fragment)
     finally:
         os.close(root)
         draft.unlink(missing_ok=True)
 
 
+def write_tar(directory: Path, out: Writes, *, prefix: str, owner: int) -> None:
+    """The tree as a whole tar archive below `prefix` ("app/"), each entry owned by that user and group. The same tree
+    gives the same bytes. Raises BuildFailed as `pack_layer` does."""
+    root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        top = tarfile.TarInfo(prefix.rstrip("/"))
+        top.type, top.mode, top.uid, top.gid = tarfile.DIRTYPE, 0o755, owner, owner
+        out.write(_header(top))
+        _pack_directory(root, prefix, out, owner=owner)
+        out.write(bytes(1024))
+    finally:
+        os.close(root)
+
+
 def _is_large(directory: Path) -> bool:
     return any((directory / name).is_dir() for name in ("node_modules", ".skypanel"))
 
 
-def _pack_directory(descriptor: int, prefix: str, out: Writes) -> None:
+def _pack_directory(descriptor: int, prefix: str, out: Writes, *, owner: int) -> None:
     if prefix.count("/") > MAX_DEPTH:
         raise BuildFailed("buildpack_failed", f"Directories are nested more than {MAX_DEPTH} deep: flatten them.")
     for name in sorted(os.listdir(descriptor)):
@@ -78,6 +92,7 @@ def _pack_directory(descriptor: int, prefix: str, out: Writes) -> None:
         entry = tarfile.TarInfo(path)
         entry.mtime = int(status.st_mtime)
         entry.mode = stat.S_IMODE(status.st_mode) & 0o777
+        entry.uid = entry.gid = owner
         if stat.S_ISLNK(status.st_mode):
             entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, os.readlink(name, dir_fd=descriptor), 0o777
             out.write(_header(entry))
@@ -86,7 +101,7 @@ def _pack_directory(descriptor: int, prefix: str, out: Writes) -> None:
             out.write(_header(entry))
             below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
             try:
-                _pack_directory(below, f"{path}/", out)
+                _pack_directory(below, f"{path}/", out, owner=owner)
             finally:
                 os.close(below)
         elif stat.S_ISREG(status.st_mode):
