@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None, description="postgresql://… or sqlite:///…; default: a file in the data directory"
     )
-    runtime: Literal["auto", "oci", "process"] = Field(default="auto", description="How applications run")
+    runtime: Literal["auto", "oci", "process", "swarm"] = Field(default="auto", description="How applications run")
     default_domain: str = Field(default="apps.localhost", description="Applications answer at <subdomain>.<this>")
     dashboard_host: str = Field(default="localhost", description="Host name of the dashboard and the API")
     public_scheme: Literal["http", "https"] = Field(default="http", description="Scheme of printed URLs")
@@ -50,6 +50,44 @@ class Settings(BaseSettings):
     )
     network_pool: str = Field(
         default="10.210.0.0/15", description="Pool the platform takes its /20 container network from"
+    )
+
+    docker_socket: Path = Field(default=Path("/var/run/docker.sock"), description="The Docker Engine's, for a cluster")
+    node_name: str = Field(default="", description="Host name of this machine in the cluster; default: its own")
+    swarm_address_pool: str = Field(
+        default="10.64.0.0/10", description="Pool of a cluster's networks: one per organization"
+    )
+    swarm_network_bits: int = Field(
+        default=24, ge=16, le=28, description="Size of each of them: 24 has some 250 replicas"
+    )
+    swarm_reserve_cpu_percent: int = Field(
+        default=5, ge=0, le=100, description="Part of a replica's CPU limit that a machine must have free"
+    )
+    swarm_reserve_memory_percent: int = Field(
+        default=25, ge=0, le=100, description="Part of a replica's memory limit that a machine must have free"
+    )
+    registry: str = Field(
+        default="registry.skypanel.internal:5000", description="The cluster's image registry, as its machines name it"
+    )
+    registry_user: str = Field(default="skypanel", description="Who pushes and pulls there")
+    registry_password_file: Path | None = Field(
+        default=None, description="His password; default: in the keys directory"
+    )
+    registry_ca_file: Path | None = Field(
+        default=None, description="Who signed the registry's certificate; default: in the keys directory"
+    )
+    registry_insecure: bool = Field(default=False, description="The registry speaks plain HTTP without a password")
+    stack_image: str = Field(default="skypanel/stack:24", description="Builds and replicas of a cluster start from it")
+    platform_image: str = Field(
+        default="skypanel/platform:latest", description="Server, worker and router of a cluster"
+    )
+    postgres_image: str = Field(default="postgres:15", description="The database of a cluster without an external one")
+    registry_image: str = Field(default="registry:2", description="The image registry of a cluster")
+    control_plane: str = Field(
+        default="skypanel-server:8000", description="Where a cluster's ingress nodes find the servers"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Networks of routers whose word on a client's address counts, comma-separated"
     )
 
     build_time_limit_s: int = Field(default=900, ge=10, description="Longest build, in seconds")
@@ -115,6 +153,7 @@ class Settings(BaseSettings):
         "git_credential_hosts",
         "egress_allowed_private",
         "build_env_passthrough",
+        "trusted_proxies",
         mode="before",
     )
     @classmethod
@@ -127,4 +166,8 @@ class Settings(BaseSettings):
 
     @property
     def effective_database_url(self) -> str:
+        """Of a cluster it is kept among the keys, since an environment is seen by whoever inspects a container."""
+        kept = self.data_dir / "keys" / "database.url"
+        if self.database_url is None and kept.exists():
+            return kept.read_text().strip()
         return self.database_url or f"sqlite:///{self.data_dir / 'db' / 'skypanel.db'}"

@@ -1,18 +1,20 @@
 """Real Docker engines on one machine: each in a network namespace of its own, joined by a bridge in another one.
 
-fab (bridge) ── 10.88.x.1 this machine, which forwards to the outside
-             ├─ 10.88.x.11 m1   dockerd, its data, its own mounts and host name
-             └─ 10.88.x.12 w1 …
+fab (bridge) ── 10.200.x.1 this machine, which forwards to the outside
+             ├─ 10.200.x.11 m1   dockerd, its data, its own mounts and host name
+             └─ 10.200.x.12 w1 …
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,26 +22,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from pyroute2 import netns
 
-from skypanel.drivers.engine.client import EngineClient, EngineFailed
+from skypanel.drivers.engine.client import EngineClient
+from skypanel.manage.cluster import images
 
 CACHE = Path("/var/cache/skypanel-tests")
-PACKAGES = (
-    "bash", "python3", "ca-certificates", "git", "openssh-client", "iproute2", "iptables", "nftables", "util-linux",
-    "docker-registry", "postgresql",
-)  # fmt: skip
-TRIMMED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man")
 STACK = "skypanel/stack:test"
 
 _START = """
-n=$1; D=$2; shift 2
+n=$1; D=$2; OWN=$3; shift 3
 hostname "$n"
 mkdir -p /run/docker "$D/run"
 mount -t tmpfs tmpfs /run/docker
+for own in $OWN; do mkdir -p "$own" "$D/own$own"; mount --bind "$D/own$own" "$own"; done
 echo "127.0.0.1 localhost $n" >"$D/hosts"; mount --bind "$D/hosts" /etc/hosts
 exec env -i PATH="$PATH" HOME=/ dockerd --data-root "$D/data" --exec-root "$D/run" --pidfile "$D/pid" \
-  -H "unix://$D/docker.sock" "$@"
+  -H "unix://$D/docker.sock" -H unix:///run/docker/docker.sock "$@"
 """
 
 
@@ -60,6 +60,7 @@ class Node:
     namespace: str
     process: subprocess.Popen[bytes] | None = None
     arguments: Sequence[str] = ()
+    own: Sequence[str] = ()  # directories that each machine has for itself, at the same path
 
     @property
     def socket(self) -> Path:
@@ -82,19 +83,28 @@ class Node:
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "pid").unlink(missing_ok=True)
         command = ["nsenter", f"--net=/run/netns/{self.namespace}", "unshare", "--uts", "--mount", "--propagation",
-                   "private", "sh", "-ec", _START, "sh", self.name, str(self.directory), *self.arguments]  # fmt: skip
+                   "private", "sh", "-ec", _START, "sh", self.name, str(self.directory), " ".join(self.own),
+                   *self.arguments]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 60
         while True:
-            try:
-                with self.speaking() as engine:
-                    _ = engine.version
-                return
-            except EngineFailed:
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise AssertionError((self.directory / "log").read_text()[-3000:]) from None
-                time.sleep(0.1)
+            with socket.socket(socket.AF_UNIX) as probe:
+                if probe.connect_ex(str(self.socket)) == 0:
+                    break
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError((self.directory / "log").read_text()[-3000:])
+            time.sleep(0.1)
+        with self.speaking() as engine:
+            _ = engine.version
+
+    def run(self, *command: str, env: dict[str, str] | None = None, timeout: float = 600) -> str:
+        """On this machine, as it sees itself. Fails with the output."""
+        assert self.process is not None
+        inside = ["nsenter", "-t", str(self.process.pid), "-n", "-m", "-u", *command]
+        done = subprocess.run(inside, capture_output=True, text=True, timeout=timeout, env=env)
+        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def kill(self) -> None:
         """kill -9 of the engine (and of its containerd); what runs goes on."""
@@ -147,9 +157,10 @@ class Node:
 class Fabric:
     directory: Path
     tag: str
-    network: str  # "10.88.7"
+    network: str  # "10.200.7"
     nodes: dict[str, Node] = field(default_factory=dict)
     arguments: Sequence[str] = ()
+    own: Sequence[str] = ()
 
     @property
     def host(self) -> str:
@@ -185,7 +196,9 @@ table ip skypanel-{fab} {{
         sh("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", "eth0")
         sh("ip", "-n", namespace, "link", "set", "eth0", "up")
         sh("ip", "-n", namespace, "route", "add", "default", "via", self.host)
-        node = self.nodes[name] = Node(name, address, self.directory / name, namespace, arguments=self.arguments)
+        node = self.nodes[name] = Node(
+            name, address, self.directory / name, namespace, arguments=self.arguments, own=self.own
+        )
         node.start()
         return node
 
@@ -218,7 +231,7 @@ def fabric(*names: str, arguments: Sequence[str] = ()) -> Iterator[Fabric]:
     """Engines by name, running, none of them in a swarm yet."""
     tag = f"{random.randrange(16**4):04x}"
     made = Fabric(Path(tempfile.mkdtemp(prefix="skypanel-engines-", dir="/var/tmp")), tag,
-                  f"10.88.{random.randrange(1, 255)}", arguments=arguments)  # fmt: skip
+                  f"10.200.{random.randrange(1, 255)}", arguments=arguments)  # fmt: skip
     try:
         made.make()
         for name in names:
@@ -249,36 +262,32 @@ def inside(pid: int) -> Iterator[None]:
 
 
 def stack_archive() -> Path:
-    """A root file system of Debian packages as a tar archive, made once per machine: no image can be pulled here."""
-    key = hashlib.sha256(" ".join((*PACKAGES, *TRIMMED)).encode()).hexdigest()[:12]
-    archive = CACHE / f"stack-{key}.tar"
-    if archive.exists():
-        return archive
+    """A root file system of Debian packages, made once per machine: no image can be pulled here."""
+    return archives()[0]
+
+
+def archives() -> tuple[Path, Path]:
+    """The stack's, and the one with PostgreSQL and the registry besides."""
+    key = hashlib.sha256(repr((images.STACK, images.SERVICES, images.TRIMMED, images.SUITE)).encode()).hexdigest()[:12]
+    stack, services = CACHE / f"stack-{key}.tar", CACHE / f"services-{key}.tar"
     CACHE.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix="stack-", dir=CACHE))
-    try:
-        root = work / "root"
-        sh("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", str(root),
-           "http://deb.debian.org/debian")  # fmt: skip
-        for part in TRIMMED:
-            shutil.rmtree(root / part, ignore_errors=True)
-        bundle = Path("/etc/ssl/certs/ca-certificates.crt")
-        if bundle.exists():  # a mirror's own authority, where there is one
-            shutil.copyfile(bundle, root / bundle.relative_to("/"))
-        draft = work / "root.tar"
-        sh("tar", "-C", str(root), "--exclude=./dev/*", "-cf", str(draft), ".")
-        draft.replace(archive)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return archive
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (stack.exists() and services.exists()):
+            images.root_archives(stack, services)
+    return stack, services
 
 
 def import_image(node: Node, archive: Path, name: str) -> None:
-    def chunks() -> Iterator[bytes]:
-        with archive.open("rb") as file:
-            while data := file.read(1 << 20):
-                yield data
-
-    repo, _, tag = name.rpartition(":")
     with node.speaking() as engine:
-        engine.upload("/images/create", chunks(), fromSrc="-", repo=repo, tag=tag)
+        images.import_root(engine, archive, name)
+
+
+@pytest.fixture(scope="session")
+def swarm_node() -> Iterator[Node]:
+    """An engine that is a swarm of its own and has the image that containers run in."""
+    with fabric("m1") as made:
+        node = made.nodes["m1"]
+        import_image(node, stack_archive(), STACK)
+        swarm_init(node)
+        yield node

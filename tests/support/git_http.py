@@ -73,13 +73,16 @@ class GitHttpServer:
     """`token`: when set, it is asked for as the password. `certificate` and key in one file: served over HTTPS.
     `requests` counts what was asked for, `authorizations` what was sent along."""
 
-    def __init__(self, root: Path, *, token: str | None = None, certificate: Path | None = None) -> None:
+    def __init__(
+        self, root: Path, *, token: str | None = None, certificate: Path | None = None, address: str = "127.0.0.1"
+    ) -> None:
         self.root = root
         self.token = token
         self.requests: list[str] = []
         self.authorizations: list[str] = []
         self.redirect_to: str | None = None
-        self._http = _Http(("127.0.0.1", 0), self._handler())
+        self.address = address
+        self._http = _Http((address, 0), self._handler())
         self._scheme = "http"
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -93,7 +96,7 @@ class GitHttpServer:
         return int(self._http.server_address[1])
 
     def url(self, name: str) -> str:
-        return f"{self._scheme}://127.0.0.1:{self.port}/{name}.git"
+        return f"{self._scheme}://{self.address}:{self.port}/{name}.git"
 
     def start(self) -> GitHttpServer:
         self._thread.start()

@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Load:
     host: str  # the app's host name
-    port: int  # the router's, on 127.0.0.1
+    port: int  # the router's
+    address: str = "127.0.0.1"  # where it is
     new_connections_per_s: int = 100
     keep_alive_clients: int = 4
     slow_s: float = 10.0
@@ -41,7 +45,7 @@ class Load:
         self.failures.append(f"{time.strftime('%H:%M:%S')} {kind}: {error!r}")
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        return await asyncio.open_connection(self.address, self.port)
 
     async def _get(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> None:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
@@ -143,3 +147,19 @@ class Load:
             except (OSError, asyncio.IncompleteReadError, AssertionError, ValueError) as error:
                 self._fail("events", error)
                 await asyncio.sleep(0.1)
+
+
+@contextmanager
+def running(load: Load) -> Iterator[Load]:
+    """The load while entered; at the end the requests under way have been answered."""
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(load.run(stop)))
+    thread.start()
+    try:
+        yield load
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(120)
+        assert not thread.is_alive(), f"requests that nobody ends: {load.done}, {load.failures[-5:]}"
+        loop.close()

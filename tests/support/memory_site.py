@@ -28,6 +28,7 @@ from skypanel.drivers import probe
 from skypanel.drivers.builder.memory import MemoryBuilder
 from skypanel.drivers.logstore.memory import MemoryLogStore
 from skypanel.drivers.logstore.port import Query
+from skypanel.drivers.probe import FromHere
 from skypanel.drivers.router.memory import MemoryRouter
 from skypanel.drivers.runtime.memory import Inside, Machine, MemoryRuntime, serving, until_stopped
 from skypanel.drivers.source.memory import MemorySource
@@ -196,6 +197,7 @@ class Site:
             vault=self.vault,
             open_log=lambda **_: _Log(self.build_log),
             app_host=lambda subdomain: f"{subdomain}.apps.example",
+            probe=FromHere(),
             ask_through_router=self._ask_through_router,
             rules=self.rules,
             build_slots=threading.BoundedSemaphore(4),

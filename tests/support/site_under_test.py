@@ -111,7 +111,7 @@ class Client:
         """A visitor's request through the router."""
         host = f"{slug}.apps.localhost"
         headers = {"Host": host, **options.pop("headers", {})}
-        return self.site.http.get(f"http://127.0.0.1:{self.site.port}{path}", headers=headers, **options)
+        return self.site.http.get(f"{self.site.url}{path}", headers=headers, **options)
 
     def replicas(self, slug: str) -> list[dict[str, Any]]:
         return list(self.call("GET", f"/paas/apps/{slug}/replicas")["items"])

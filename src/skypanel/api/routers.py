@@ -11,6 +11,7 @@ from skypanel.api import (
     apps,
     auth,
     deployments,
+    edges,
     env,
     health,
     invitations,
@@ -38,4 +39,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     admin.router,
     admin_plans.router,
     health.router,
+    edges.router,
 )

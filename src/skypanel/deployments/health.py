@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from skypanel.apps.models import App
 from skypanel.deployments.models import Replica
-from skypanel.drivers import probe
+from skypanel.deployments.platform import Platform
+from skypanel.drivers.probe import Probe
 from skypanel.drivers.runtime.port import DEFAULT_PORT, Container, ContainerStatus
 
 # An app that asks for a password at its health path is alive; one that does not know the path is not configured right.
@@ -24,22 +26,33 @@ def is_alive(status: int) -> bool:
     return 200 <= status < 400 or status in ALIVE_BESIDES_2XX_3XX
 
 
-def ask(app: App, replica: Replica, *, host: str, timeout_s: float | None = None) -> Verdict:
+class Asked(TypedDict):
+    host: str
+    network: str
+
+
+def asked_of(platform: Platform, app: App) -> Asked:
+    """By which name a replica of the app is asked, and where."""
+    return Asked(host=platform.app_host(app.slug), network=platform.network_of(app.organization_id))
+
+
+def ask(probe: Probe, app: App, replica: Replica, *, host: str, network: str = "") -> Verdict:
     """One question to a web replica by the app's health check."""
-    timeout = timeout_s if timeout_s is not None else app.health_timeout_s
+    timeout = app.health_timeout_s
     if replica.address is None or replica.port is None:
         return Verdict(True)
     if app.health_type == "tcp":
-        answer = probe.ask_tcp(replica.address, replica.port, timeout_s=timeout)
+        answer = probe.tcp(replica.address, replica.port, timeout_s=timeout, network=network)
         return Verdict(answer.error is None, answer.error, answer.refused)
     # The forwarded protocol keeps apps that redirect to HTTPS from answering every check with a redirect loop.
-    answer = probe.ask_http(
+    answer = probe.http(
         replica.address,
         replica.port,
         app.health_path,
         host=host,
         timeout_s=timeout,
         headers={"X-Forwarded-Proto": "https"},
+        network=network,
     )
     if answer.status is None:
         return Verdict(False, answer.error, answer.refused)
@@ -54,6 +67,8 @@ def why_dead(container: Container | None, app: App) -> str:
         return "its container is gone"
     if container.oom_killed:
         return f"it needed more memory than the plan's {app.memory_mb} MB"
+    if container.reason is not None:
+        return container.reason
     if container.exit_code is None:
         return "it ended"
     if container.exit_code == 127:

@@ -14,7 +14,7 @@ from skypanel.db import Session
 from skypanel.deployments.backoff import bury, due, tell
 from skypanel.deployments.drain import retire
 from skypanel.deployments.errors import DeployFailed
-from skypanel.deployments.health import Verdict, ask, running, why_dead
+from skypanel.deployments.health import Verdict, ask, asked_of, running, why_dead
 from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, ReplicaState
 from skypanel.deployments.plan import Slot, formation_of
 from skypanel.deployments.platform import Platform
@@ -24,6 +24,7 @@ from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, plan
 from skypanel.deployments.route import CONFIRM_S, apply_route, put_route, route_of
 from skypanel.deployments.status import settle, web_wanted
 from skypanel.deployments.system_log import SystemLog
+from skypanel.drivers.runtime.port import Container
 
 
 class Stoppable(Protocol):
@@ -95,6 +96,16 @@ def _bury_dead(platform: Platform, release: Release) -> None:
         container = platform.runtime.get(replica.id)
         if not running(container):
             bury(platform, release, replica, container, why_dead(container, release.app))
+        elif container is not None and container.address != replica.address:
+            _moved(platform, replica, container)
+
+
+def _moved(platform: Platform, replica: Replica, container: Container) -> None:
+    """A cluster may give a replica another container of the same kind: when there are fewer of them it chooses itself
+    which one ends."""
+    with platform.database.transaction() as session:
+        row = session.get_one(Replica, replica.id)
+        row.address, row.port, row.node = container.address, container.port, container.node or row.node
 
 
 def _start_missing(ctx: Stoppable, platform: Platform, release: Release) -> None:
@@ -169,7 +180,7 @@ def _wait(ctx: Stoppable, platform: Platform, release: Release, waiting: list[Re
 
 def _verdict(platform: Platform, release: Release, replica: Replica, began: float) -> Verdict:
     if replica.process_type == "web":
-        return ask(release.app, replica, host=platform.app_host(release.app.slug))
+        return ask(platform.probe, release.app, replica, **asked_of(platform, release.app))
     lives = running(platform.runtime.get(replica.id)) and time.monotonic() - began >= WORKER_SETTLES_S
     return Verdict(lives, "it has just started")
 

@@ -19,7 +19,7 @@ from skypanel.apps.models import App
 from skypanel.db import Session
 from skypanel.deployments.ask_release import app_key
 from skypanel.deployments.backoff import LONGEST_S
-from skypanel.deployments.health import Verdict, ask
+from skypanel.deployments.health import Verdict, ask, asked_of
 from skypanel.deployments.models import Replica, ReplicaState
 from skypanel.deployments.platform import Platform
 from skypanel.jobs import enqueue
@@ -169,7 +169,7 @@ class Monitor:
     def _ask(self, watched: Watched) -> None:
         replica, app = watched.replica, watched.app
         try:
-            verdict = ask(app, replica, host=self._platform.app_host(app.slug))
+            verdict = ask(self._platform.probe, app, replica, **asked_of(self._platform, app))
             if not verdict.healthy or replica.failures:
                 self._record(replica, app, verdict)
         except (DBAPIError, PoolExhausted) as error:
@@ -189,7 +189,8 @@ class Monitor:
             row.failures = 0 if verdict.healthy else row.failures + 1
             if not verdict.healthy:
                 row.last_failure = verdict.reason
-            if row.failures >= app.health_retries:
+            # What is looked after by its runtime is replaced by it: the swarm asks the same question from inside.
+            if row.failures >= app.health_retries and not self._platform.runtime.heals:
                 row.state = ReplicaState.UNHEALTHY
                 row.last_failure = f"{row.failures} health checks in a row failed: {verdict.reason}"
                 ask_to_mend(session, app.id)

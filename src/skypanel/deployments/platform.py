@@ -10,7 +10,7 @@ from typing import Protocol
 from skypanel.db import Database
 from skypanel.drivers.builder.port import Builder, BuildLimits
 from skypanel.drivers.logstore.port import LogStore
-from skypanel.drivers.probe import Answer
+from skypanel.drivers.probe import Answer, Probe
 from skypanel.drivers.router.port import Router
 from skypanel.drivers.runtime.port import Runtime
 from skypanel.drivers.source.port import Source
@@ -61,6 +61,8 @@ class Platform:
     vault: Encrypts
     open_log: OpensLogs
     app_host: Callable[[str], str]  # subdomain -> host name
+    probe: Probe  # asks replicas directly
     ask_through_router: Callable[[str, str, float], Answer]  # host, path, timeout in seconds
     rules: Rules
     build_slots: BoundedSemaphore
+    network_of: Callable[[str], str] = lambda _: ""  # organization's id -> what its replicas are in, in a cluster

@@ -102,7 +102,7 @@ def _apps_that_differ(
         mine = replicas.get(app.id, [])
         if (
             any(r.state in (ReplicaState.STARTING, ReplicaState.UNHEALTHY) for r in mine)
-            or any(r.state == ReplicaState.HEALTHY and not _runs(containers.get(r.id)) for r in mine)
+            or any(r.state == ReplicaState.HEALTHY and not _runs(r, containers.get(r.id)) for r in mine)
             or not _rollout(app, process_types, mine).empty
             or (app.id not in busy and not _route_is_right(platform, app, process_types, mine, routes))
         ):
@@ -130,8 +130,10 @@ def _rollout(app: App, process_types: Mapping[str, str], replicas: Iterable[Repl
     return plan(desired if app.wanted == Wanted.RUNNING else None, actual)
 
 
-def _runs(container: Container | None) -> bool:
-    return container is not None and container.status == ContainerStatus.RUNNING
+def _runs(replica: Replica, container: Container | None) -> bool:
+    return (
+        container is not None and container.status == ContainerStatus.RUNNING and container.address == replica.address
+    )
 
 
 def _remove_orphans(platform: Platform, containers: Iterable[Container], known: set[str]) -> int:

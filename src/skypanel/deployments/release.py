@@ -13,10 +13,20 @@ from skypanel.builds.models import Slug
 from skypanel.db import Session
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.models import Deployment, Kind
+from skypanel.deployments.plan import Slot
 from skypanel.deployments.platform import DeploymentLog, Platform
-from skypanel.drivers.runtime.port import ContainerKind, ContainerSpec, Limits, RunLimits, RuntimeFailed
+from skypanel.drivers.builder.port import BuildFailed, StoredSlug
+from skypanel.drivers.runtime.port import (
+    ContainerKind,
+    ContainerSpec,
+    Group,
+    HealthCheck,
+    Limits,
+    RunLimits,
+    RuntimeFailed,
+)
 from skypanel.jobs import JobContext
-from skypanel.kit.ids import short
+from skypanel.kit.ids import as_name, short
 from skypanel.kit.secret import Secret
 
 
@@ -29,6 +39,7 @@ class Release:
     slug: Slug
     layers: Sequence[Path]
     variables: Mapping[str, str]
+    image: str | None = None  # the layers are in it
 
     @property
     def process_types(self) -> Mapping[str, str]:
@@ -44,15 +55,22 @@ class Release:
             variables = (
                 read_snapshot(session, platform.vault, deployment.env_snapshot_id) if deployment.env_snapshot_id else {}
             )
+        layers: Sequence[Path] = ()
         try:
-            layers = platform.builder.ensure(app.id, app.uid, slug.digest, slug.layers)
+            image = platform.builder.image(app.id, app.uid, StoredSlug(slug.digest, slug.layers, slug.toolchains))
+            if image is None:
+                layers = platform.builder.ensure(app.id, app.uid, slug.digest, slug.layers)
         except OSError as error:
             raise DeployFailed("slug_lost", "The slug's files cannot be read; deploy this commit again.") from error
-        return Release(app, deployment, slug, layers, variables)
+        except BuildFailed as error:
+            raise DeployFailed(error.code, str(error)) from error
+        return Release(app, deployment, slug, layers, variables, image)
 
-    def spec(self, container_id: str, kind: ContainerKind, name: str, command: str) -> ContainerSpec:
+    def spec(
+        self, container_id: str, kind: ContainerKind, name: str, command: str, *, care: Care | None = None
+    ) -> ContainerSpec:
         """The container of one process of this release. The app's own variables win over the buildpack's defaults;
-        the system's win over both."""
+        the system's win over both. `care`: of a replica, for runtimes that look after them by themselves."""
         process_type = name.split(".")[0]
         environment: dict[str, str | Secret] = dict(self.slug.config_vars)
         environment.update({key: Secret(value) for key, value in self.variables.items()})
@@ -76,7 +94,37 @@ class Release:
             layers=self.layers,
             toolchains=[Path(prefix) for prefix in self.slug.toolchains],
             port=kind == ContainerKind.REPLICA and process_type == "web",
+            image=self.image,
+            group=care.group if care else None,
+            health=care.health if care else None,
+            drain_s=care.drain_s if care else 0,
+            grace_s=care.grace_s if care else 10,
         )
+
+    def care(self, platform: Platform, slot: Slot, *, size: int) -> Care:
+        """How a replica at this slot, one of `size`, is looked after."""
+        app, rules = self.app, platform.rules
+        name = f"{short(app.id)}-v{self.deployment.version}g{app.generation}-{as_name(slot.process_type)}"
+        health = HealthCheck(
+            path=app.health_path if app.health_type == "http" else None,
+            host=platform.app_host(app.slug),
+            interval_s=app.health_interval_s,
+            timeout_s=app.health_timeout_s,
+            retries=app.health_retries,
+            start_s=int(rules.health_deadline_s),
+        )
+        return Care(
+            Group(name, slot.position, size), health if slot.process_type == "web" else None,
+            int(rules.drain_timeout_s), int(rules.stop_grace_s),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Care:
+    group: Group
+    health: HealthCheck | None
+    drain_s: int
+    grace_s: int
 
 
 def prepare_release(session: Session, platform: Platform, deployment_id: str) -> None:

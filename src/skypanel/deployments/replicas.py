@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -15,7 +14,7 @@ from skypanel.db import Session
 from skypanel.deployments.models import Deployment, Replica, ReplicaState
 from skypanel.deployments.plan import Actual, Slot
 from skypanel.drivers.router.port import Backend
-from skypanel.kit.ids import short
+from skypanel.kit.ids import as_name, short
 
 UP = (ReplicaState.HEALTHY, ReplicaState.UNHEALTHY)
 
@@ -45,7 +44,7 @@ def holding(replica: Replica) -> Actual:
 
 def container_id(app: App, deployment: Deployment, slot: Slot) -> str:
     """Unique, and readable by an operator: app, version, process type, position, random tail."""
-    process_type = re.sub(r"[^a-z0-9]", "-", slot.process_type.lower())[:16].strip("-") or "p"
+    process_type = as_name(slot.process_type)
     return f"{short(app.id)}-v{deployment.version}-{process_type}-{slot.position}-{secrets.token_hex(3)}"
 
 

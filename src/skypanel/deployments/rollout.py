@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from skypanel.apps.models import Wanted
 from skypanel.db import Session
 from skypanel.deployments.errors import DeployFailed
-from skypanel.deployments.health import Verdict, ask, is_alive, running, why_crashed, why_not_started
+from skypanel.deployments.health import Verdict, ask, asked_of, is_alive, running, why_crashed, why_not_started
 from skypanel.deployments.models import Replica, ReplicaState
 from skypanel.deployments.plan import Desired, RolloutPlan, Slot, formation_of, plan
 from skypanel.deployments.platform import DeploymentLog, Platform
@@ -81,14 +81,17 @@ def start(ctx: JobContext, platform: Platform, release: Release, log: Deployment
 def start_one(platform: Platform, release: Release, replica: Replica) -> None:
     """Raises DeployFailed `start_failed`."""
     name = f"{replica.process_type}.{replica.position}"
-    spec = release.spec(replica.id, ContainerKind.REPLICA, name, release.process_types[replica.process_type])
+    slot = Slot(replica.process_type, replica.position)
+    size = max(1, desired_of(release).formation.get(replica.process_type, 1))
+    care = release.care(platform, slot, size=size)
+    command = release.process_types[replica.process_type]
     try:
-        container = platform.runtime.start(spec)
+        container = platform.runtime.start(release.spec(replica.id, ContainerKind.REPLICA, name, command, care=care))
     except RuntimeFailed as error:
         raise DeployFailed("start_failed", f"{name} could not be started: {error}") from error
     with platform.database.transaction() as session:
         row = session.get_one(Replica, replica.id)
-        row.address, row.port = container.address, container.port
+        row.address, row.port, row.node = container.address, container.port, container.node or row.node
         row.started_at = container.started_at or platform.clock.now()
     replica.address, replica.port, replica.started_at = row.address, row.port, row.started_at
 
@@ -131,7 +134,7 @@ def _look_at_all(platform: Platform, release: Release, replicas: Sequence[Replic
 
 def _look(platform: Platform, release: Release, replica: Replica, began: float) -> Verdict:
     if replica.process_type == "web":
-        verdict = ask(release.app, replica, host=platform.app_host(release.app.slug))
+        verdict = ask(platform.probe, release.app, replica, **asked_of(platform, release.app))
         if verdict.healthy:
             return verdict
     else:
@@ -151,15 +154,23 @@ def evidence(platform: Platform, replica: Replica) -> tuple[str, ...]:
 
 
 def _give_up(platform: Platform, release: Release, replica: Replica, verdict: Verdict) -> None:
+    container = platform.runtime.get(replica.id)
+    if container is not None and container.reason is not None:
+        name = f"{replica.process_type}.{replica.position}"
+        raise DeployFailed("not_placed", f"{name} could not be started: {container.reason}.")
     listening = tuple(platform.runtime.listening(replica.id))
     code, reason = why_not_started(release.app, replica, verdict, listening, platform.rules.health_deadline_s)
     raise DeployFailed(code, reason, evidence(platform, replica))
 
 
 def _mark_healthy(platform: Platform, replicas: Sequence[Replica]) -> None:
+    nodes = {replica.id: platform.runtime.get(replica.id) for replica in replicas} if platform.runtime.heals else {}
     with platform.database.transaction() as session:
         for replica in replicas:
-            session.get_one(Replica, replica.id).state = ReplicaState.HEALTHY
+            row = session.get_one(Replica, replica.id)
+            row.state = ReplicaState.HEALTHY
+            if (container := nodes.get(replica.id)) is not None:  # a cluster places it after it was started
+                row.node = container.node or row.node
 
 
 def switch(platform: Platform, release: Release, log: DeploymentLog) -> None:

@@ -27,6 +27,7 @@ def route_of(
             status=app.status if web or backends else AppStatus.STOPPED,
             wanted=wanted or app.wanted,
             backends=tuple(backends),
+            network=platform.network_of(app.organization_id),
         )
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,37 @@ class Answer:
     status: int | None = None
     error: str | None = None
     refused: bool = False
+
+
+class Probe(Protocol):
+    """Asks replicas, from where they can be reached. `network`: of a cluster, that they are in."""
+
+    def tcp(self, address: str, port: int, *, timeout_s: float, network: str = "") -> Answer: ...
+
+    def http(
+        self,
+        address: str,
+        port: int,
+        path: str,
+        *,
+        host: str,
+        timeout_s: float,
+        headers: Mapping[str, str],
+        network: str = "",
+    ) -> Answer: ...
+
+
+class FromHere:
+    """This machine reaches every replica itself."""
+
+    def tcp(self, address: str, port: int, *, timeout_s: float, network: str = "") -> Answer:  # noqa: ARG002
+        return ask_tcp(address, port, timeout_s=timeout_s)
+
+    def http(
+        self, address: str, port: int, path: str, *, host: str, timeout_s: float, headers: Mapping[str, str],
+        network: str = "",  # noqa: ARG002
+    ) -> Answer:  # fmt: skip
+        return ask_http(address, port, path, host=host, timeout_s=timeout_s, headers=headers)
 
 
 def ask_tcp(address: str, port: int, *, timeout_s: float) -> Answer:
@@ -27,7 +60,7 @@ def ask_tcp(address: str, port: int, *, timeout_s: float) -> Answer:
 
 
 def ask_http(
-    address: str, port: int, path: str, *, host: str, timeout_s: float, headers: dict[str, str] | None = None
+    address: str, port: int, path: str, *, host: str, timeout_s: float, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """A GET of `path` with that Host header."""
     connection = http.client.HTTPConnection(address, port, timeout=timeout_s)

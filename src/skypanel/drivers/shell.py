@@ -72,3 +72,23 @@ def run(
         output = (done.stderr or done.stdout).decode(errors="replace")[-4000:]
         raise CommandFailed(name, done.returncode, masked(output, secrets))
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+class Child:
+    """A program that runs beside this process, with its output in ours."""
+
+    def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, grace_s: float = 20) -> None:
+        self._grace_s = grace_s
+        self._process = subprocess.Popen(list(command), env=dict(env) if env is not None else None)  # noqa: S603
+
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def stop(self) -> None:
+        """SIGTERM, the grace, SIGKILL."""
+        self._process.terminate()
+        try:
+            self._process.wait(self._grace_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Protocol, cast
@@ -15,6 +15,9 @@ from skypanel.db import Database
 from skypanel.db.changes import Changes
 from skypanel.drivers.logstore.port import LogStore
 from skypanel.kit.clock import Clock
+from skypanel.kit.secret import Secret
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Encrypts(Protocol):
@@ -46,6 +49,8 @@ class Services:
     public_url: str = ""  # where the dashboard and the API answer, without a slash at the end
     git_dir: Path | None = None  # bare repositories served read-only below /git
     version: str = ""
+    edge_token: Secret | None = None  # with which a cluster's ingress nodes ask; None: there are none
+    trusted_proxies: Sequence[Network] = ()  # besides this machine: their word on the client's address counts
     changes: Changes = field(default_factory=Changes)  # what pages follow; hears nothing unless `wiring` says from whom
 
 
@@ -62,11 +67,11 @@ ServicesDep = Annotated[Services, Depends(_services)]
 
 
 def client_address(request: Request) -> str | None:
-    """The visitor's address. `X-Forwarded-For` counts only when the peer is this machine (the router), and of it only
+    """The visitor's address. `X-Forwarded-For` counts only when the peer is a router, and of it only
     the last entry: the ones before it are the visitor's own words."""
     peer = request.client.host if request.client else None
     forwarded = request.headers.get("x-forwarded-for")
-    if forwarded and peer is not None and _is_loopback(peer):
+    if forwarded and peer is not None and _is_router(peer, services(request).trusted_proxies):
         last = forwarded.rsplit(",", 1)[-1].strip()
         if _is_address(last):
             return last
@@ -88,5 +93,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_loopback(text: str) -> bool:
-    return _is_address(text) and ipaddress.ip_address(text).is_loopback
+def _is_router(text: str, trusted: Sequence[Network]) -> bool:
+    if not _is_address(text):
+        return False
+    address = ipaddress.ip_address(text)
+    return address.is_loopback or any(address in network for network in trusted)

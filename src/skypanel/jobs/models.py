@@ -51,6 +51,16 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Inde
     return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
+class Leader(Base):
+    """Who does, of several workers, what only one may do."""
+
+    __tablename__ = "leaders"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(120))
+    until: Mapped[datetime] = mapped_column(Moment)
+
+
 class Job(Base):
     __tablename__ = "jobs"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import time
 import uuid
 
@@ -22,3 +24,12 @@ def new_id() -> str:
 def short(identifier: str) -> str:
     """Twelve characters of an id that differ between ids made in the same second: its random tail."""
     return identifier.replace("-", "")[-12:]
+
+
+def as_name(text: str) -> str:
+    """At most sixteen of [a-z0-9-] that remind of `text` (a process type, say), for names that other systems see.
+    Different texts give different names."""
+    name = re.sub(r"[^a-z0-9]", "-", text.lower()).strip("-")
+    if name == text and len(name) <= 16:
+        return name
+    return f"{name[:9] or 'p'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

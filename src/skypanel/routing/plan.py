@@ -21,6 +21,7 @@ class AppFacts:
     backends: Sequence[Backend]  # of the healthy web replicas that should get requests
     health_path: str | None = None  # None: the app is checked by TCP
     health_timeout_s: int = 5
+    network: str = ""
 
 
 def page_for(*, status: str, wanted: str) -> Page:
@@ -45,6 +46,7 @@ def wanted_route(facts: AppFacts) -> Route:
         page=None if serves else page_for(status=facts.status, wanted=facts.wanted),
         health_path=facts.health_path,
         health_timeout_s=facts.health_timeout_s,
+        network=facts.network,
     )
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from skypanel import __version__
 from skypanel.accounts.policy import AuthPolicy
+from skypanel.db import Database
 from skypanel.drivers import probe
 from skypanel.http.context import Services
+from skypanel.jobs.leader import leads
 from skypanel.kit.secret import Secret
+from skypanel.routing.published import live_edges
 from skypanel.settings import Settings
 from skypanel.wiring.shared import (
     CLOCK,
@@ -31,6 +37,7 @@ def server_services() -> Services:
     if (settings.public_scheme, port) in (("http", ":80"), ("https", ":443")):
         port = ""
     database = open_database(settings, instance)
+    clustered = settings.runtime == "swarm"
     return Services(
         database=database,
         clock=CLOCK,
@@ -50,12 +57,30 @@ def server_services() -> Services:
         # Trusted mode. The server is never root, so it asks what the instance was made with and not who it is.
         single_organization=settings.runtime == "process" or (settings.runtime == "auto" and not instance.network),
         currency=settings.currency,
-        readiness=lambda: readiness(settings),
+        readiness=lambda: cluster_readiness(database) if clustered else readiness(settings),
         public_url=f"{settings.public_scheme}://{settings.dashboard_host}{port}",
         git_dir=settings.data_dir / "git",
         version=__version__,
         changes=changes_of(database, settings, instance),
+        edge_token=_edge_token(settings) if clustered else None,
+        trusted_proxies=tuple(ip_network(text) for text in settings.trusted_proxies),
     )
+
+
+def _edge_token(settings: Settings) -> Secret:
+    return Secret((settings.data_dir / "keys" / "edge.key").read_text().strip())
+
+
+def cluster_readiness(database: Database) -> Mapping[str, str]:
+    try:
+        with database.reading() as session:
+            works, routed = leads(session, "worker"), bool(live_edges(session, CLOCK.now()))
+    except SQLAlchemyError:
+        return {}
+    return {
+        "worker": "ok" if works else "no worker leads",
+        "router": "ok" if routed else "no ingress node has asked for routes in the last seconds",
+    }
 
 
 def readiness(settings: Settings) -> Mapping[str, str]:

@@ -6,7 +6,9 @@ import fcntl
 import os
 import socket
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -19,7 +21,9 @@ from skypanel.drivers import probe
 from skypanel.drivers.builder.port import Builder, BuildLimits
 from skypanel.drivers.builder.sandbox import CacheSettings, SandboxBuilder
 from skypanel.drivers.builder.sandbox.toolchains import MachineToolchains
+from skypanel.drivers.probe import Answer, Probe
 from skypanel.drivers.router import accesslog
+from skypanel.drivers.router.port import Router
 from skypanel.drivers.router.traefik.command import rotate
 from skypanel.drivers.router.traefik.driver import TraefikRouter
 from skypanel.drivers.router.traefik.files import IDLE_CONNECTION_S
@@ -30,6 +34,7 @@ from skypanel.drivers.source.git import GitSource
 from skypanel.drivers.source.port import Credentials
 from skypanel.instance import Instance
 from skypanel.jobs import Engine
+from skypanel.jobs.leader import Leadership
 from skypanel.kit.ids import new_id
 from skypanel.kit.secret import Secret
 from skypanel.logs.build_log import BuildLog
@@ -37,6 +42,7 @@ from skypanel.logs.collector import Collector
 from skypanel.settings import Settings
 from skypanel.wiring.shared import (
     CLOCK,
+    changes_of,
     connect_host,
     git_source,
     instance_of,
@@ -71,8 +77,14 @@ def runtime_kind(settings: Settings) -> str:
     return "oci" if sys.platform == "linux" and os.geteuid() == 0 else "process"
 
 
-def container_runtime(settings: Settings, instance: Instance) -> Runtime:
+def container_runtime(
+    settings: Settings, instance: Instance, *, collects: Callable[[], bool] = lambda: True
+) -> Runtime:
     node = socket.gethostname()
+    if runtime_kind(settings) == "swarm":
+        from skypanel.wiring import cluster
+
+        return cluster.swarm_runtime(settings, instance, collects=collects)
     if runtime_kind(settings) == "process":
         return ProcessRuntime(data_dir=settings.data_dir, node=node)
     bundle = os.environ.get("SSL_CERT_FILE")
@@ -159,18 +171,44 @@ def sandbox_builder(settings: Settings, source: GitSource, runtime: Runtime) -> 
     )
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How requests get to replicas, and questions of ours."""
+
+    router: Router
+    probe: Probe
+    ask_through_router: Callable[[str, str, float], Answer]
+    network_of: Callable[[str], str]
+
+
+def ways(settings: Settings, instance: Instance, database: Database) -> Ways:
+    if runtime_kind(settings) == "swarm":
+        from skypanel.wiring import cluster  # loads HTTP clients, which one machine does without
+
+        ingress = cluster.Ingress(database, cluster.edge_token(settings))
+        router = cluster.published_router(database, changes_of(database, settings, instance))
+        return Ways(router, ingress.probe, ingress.ask, cluster.network_of(instance))
+    host = connect_host(settings)
+
+    def ask(name: str, path: str, timeout_s: float) -> Answer:
+        return probe.ask_http(host, settings.http_port, path, host=name, timeout_s=timeout_s)
+
+    traefik = TraefikRouter(
+        directory=settings.data_dir / "router", host=host, http_port=settings.http_port, gid=instance.gid
+    )
+    return Ways(traefik, probe.FromHere(), ask, lambda _: "")
+
+
 def platform(
     settings: Settings, instance: Instance, database: Database, *, runtime: Runtime, source: GitSource, builder: Builder
 ) -> Platform:
     logs = log_store(settings, instance)
-    host = connect_host(settings)
+    found = ways(settings, instance, database)
     return Platform(
         database=database,
         clock=CLOCK,
         runtime=runtime,
-        router=TraefikRouter(
-            directory=settings.data_dir / "router", host=host, http_port=settings.http_port, gid=instance.gid
-        ),
+        router=found.router,
         builder=builder,
         source=source,
         logs=logs,
@@ -184,9 +222,9 @@ def platform(
             limit_bytes=settings.build_log_limit_kb * 1024,
         ),
         app_host=lambda subdomain: f"{subdomain}.{settings.default_domain}",
-        ask_through_router=lambda name, path, timeout_s: probe.ask_http(
-            host, settings.http_port, path, host=name, timeout_s=timeout_s
-        ),
+        probe=found.probe,
+        ask_through_router=found.ask_through_router,
+        network_of=found.network_of,
         rules=rules(settings),
         build_slots=BoundedSemaphore(settings.build_concurrency),
     )
@@ -208,8 +246,17 @@ def hold(path: Path) -> IO[str]:
 def worker(settings: Settings) -> Worker:
     instance = instance_of(settings)
     database = open_database(settings, instance)
-    runtime, source = container_runtime(settings, instance), git_source(settings, credentials=git_credentials(settings))
-    builder = sandbox_builder(settings, source, runtime)
+    clustered = runtime_kind(settings) == "swarm"
+    incarnation = new_id()
+    leadership = Leadership(database, name="worker", holder=incarnation) if clustered else None
+    runtime = container_runtime(settings, instance, collects=leadership.held if leadership else lambda: True)
+    source = git_source(settings, credentials=git_credentials(settings))
+    sandbox = sandbox_builder(settings, source, runtime)
+    builder: Builder = sandbox
+    if clustered:
+        from skypanel.wiring import cluster
+
+        builder = cluster.publishing(settings, sandbox)
     site = platform(settings, instance, database, runtime=runtime, source=source, builder=builder)
     monitor = Monitor(site)
     upkeep = Upkeep(
@@ -219,12 +266,12 @@ def worker(settings: Settings) -> Worker:
         log_retention_days=settings.log_retention_days,
         log_max_bytes_per_app=settings.log_max_mb_per_app * MB,
         log_max_bytes=settings.log_max_mb * MB,
-        retain_caches=builder.retain_caches,
+        retain_caches=sandbox.retain_caches,
     )
     engine = Engine(
         database,
-        worker=f"{socket.gethostname()}:{instance.id}",
-        incarnation=new_id(),
+        worker=f"{settings.node_name or socket.gethostname()}:{instance.id}",
+        incarnation=incarnation,
         queues=QUEUES,
         handlers=handlers(site, upkeep, after=monitor.look_again),
         schedules=SCHEDULES,
@@ -237,9 +284,9 @@ def worker(settings: Settings) -> Worker:
         spool=settings.data_dir / "spool",
         describe=targets.describe,
         gone=targets.gone,
-        access_log=router_dir / "access.log",
+        access_log=None if clustered else router_dir / "access.log",
         parse_access=accesslog.parse,
         render_access=accesslog.render,
         rotate_access=lambda: _rotate(router_dir, instance),
     )
-    return Worker(site, engine, monitor, collector, settings.reconcile_interval_s)
+    return Worker(site, engine, monitor, collector, settings.reconcile_interval_s, leadership)

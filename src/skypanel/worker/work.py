@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
@@ -31,6 +31,16 @@ class Collects(Protocol):
     def stop(self) -> None: ...
 
 
+class Leads(Protocol):
+    def run(self) -> None: ...
+
+    def wait(self, timeout_s: float) -> bool: ...
+
+    def held(self) -> bool: ...
+
+    def stop(self) -> None: ...
+
+
 @dataclass
 class Worker:
     platform: Platform
@@ -38,6 +48,7 @@ class Worker:
     monitor: Monitor
     collector: Collects
     reconcile_interval_s: float
+    leadership: Leads | None = None  # among several copies; None: this is the only one
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
@@ -49,25 +60,50 @@ class Worker:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         self.platform.runtime.prepare()
+        alone = {
+            "collector": self.collector.run,
+            "exits": self._watch_exits,
+            "monitor": self.monitor.run,
+            "reconcile": self._reconcile,
+        }
         threads = [
             threading.Thread(target=self._keep, args=(name, loop), name=name, daemon=True)
-            for name, loop in {
-                "collector": self.collector.run,
-                "exits": self._watch_exits,
-                "monitor": self.monitor.run,
-                "reconcile": self._reconcile,
-            }.items()
+            for name, loop in alone.items()
         ]
-        for thread in threads:
-            thread.start()
+        if self.leadership is None:
+            for thread in threads:
+                thread.start()
+        else:
+            threading.Thread(target=self.leadership.run, name="lease", daemon=True).start()
+            threading.Thread(target=self._lead, args=(self.leadership, threads), name="leader", daemon=True).start()
         self.engine.run()
         self._stopping.set()
         self.monitor.stop()
         self.collector.stop()
+        if self.leadership is not None:
+            self.leadership.stop()
         for thread in threads:
-            thread.join(timeout=5)
+            if thread.ident is not None:
+                thread.join(timeout=5)
         if self._broken is not None:
             raise SystemExit(f"the worker's thread {self._broken!r} has ended; see the log")
+
+    def _lead(self, leadership: Leads, threads: Sequence[threading.Thread]) -> None:
+        """What only one of several workers does begins when this one leads, and the whole worker ends, to be started
+        again, when it no longer does: no loop has to know."""
+        while not self._stopping.is_set():
+            if leadership.wait(1.0):
+                break
+        else:
+            return
+        log.info("this worker leads now")
+        for thread in threads:
+            thread.start()
+        while not self._stopping.wait(0.5):
+            if not leadership.held():
+                self._broken = "leader"
+                self.engine.stop(grace_s=5)
+                return
 
     def _keep(self, name: str, loop: Callable[[], None]) -> None:
         try:

@@ -62,7 +62,7 @@ def test_every_command_has_its_row_and_nothing_else_does() -> None:
 
 
 def test_every_users_command_can_print_json() -> None:
-    operators = {"up", "down", "demo", "migrate", "backup", "restore", "rotate-keys", "admin"}
+    operators = {"up", "down", "demo", "migrate", "backup", "restore", "rotate-keys", "admin", "cluster"}
     for name, command in commands(typer.main.get_command(app)).items():
         if name.split()[1] not in operators and name != "skypanel env export":
             assert any("--json" in parameter.opts for parameter in command.params), name

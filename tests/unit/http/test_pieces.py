@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+from types import SimpleNamespace
+
 import pytest
 from fastapi import Request
 from pydantic import ValidationError
@@ -19,8 +22,18 @@ from skypanel.kit.paging import decode_cursor
 def _request(peer: str | None, method: str = "GET", **headers: str) -> Request:
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     client = (peer, 1) if peer else None
+    services = SimpleNamespace(trusted_proxies=[ip_network("10.64.1.0/24")])  # a cluster's routers
+    app = SimpleNamespace(state=SimpleNamespace(services=services))
     return Request(
-        {"type": "http", "method": method, "headers": raw, "client": client, "path": "/", "query_string": b""}
+        {
+            "type": "http",
+            "method": method,
+            "headers": raw,
+            "client": client,
+            "path": "/",
+            "query_string": b"",
+            "app": app,
+        }
     )
 
 
@@ -29,6 +42,8 @@ def _request(peer: str | None, method: str = "GET", **headers: str) -> Request:
     [
         ("127.0.0.1", "1.2.3.4", "1.2.3.4"),
         ("127.0.0.1", "9.9.9.9, 1.2.3.4", "1.2.3.4"),
+        ("10.64.1.7", "9.9.9.9, 1.2.3.4", "1.2.3.4"),
+        ("10.64.2.7", "1.2.3.4", "10.64.2.7"),
         ("::1", "2001:db8::5", "2001:db8::5"),
         ("10.0.0.1", "1.2.3.4", "10.0.0.1"),
         ("8.8.8.8", "127.0.0.1", "8.8.8.8"),

@@ -96,11 +96,13 @@ class EngineClient:
     def delete(self, path: str, **query: str) -> None:
         self._call("DELETE", path, query=query)
 
-    def upload(self, path: str, body: Iterator[bytes], *, timeout_s: float = 900.0, **query: str) -> bytes:
+    def upload(
+        self, path: str, body: Iterator[bytes], *, timeout_s: float = 900.0, auth: str = "", **query: str
+    ) -> bytes:
         """A tar archive, say; returns the whole answer."""
         answer = self._request(
             "POST", f"/v{self.version}{path}", params=query, content=body, timeout=timeout_s,
-            headers={"Content-Type": "application/x-tar"},
+            headers={"Content-Type": "application/x-tar", **({"X-Registry-Auth": auth} if auth else {})},
         )  # fmt: skip
         return answer.content
 
@@ -116,6 +118,18 @@ class EngineClient:
                     answer.read()
                     raise _refused(answer)
                 yield from _frames(answer.iter_raw())
+        except httpx.HTTPError as error:
+            raise EngineFailed(f"the Docker Engine at {self.socket} does not answer: {error}") from error
+
+    def lines(self, path: str, query: Mapping[str, str]) -> Iterator[str]:
+        """Of a stream that does not end by itself (events): each as it comes."""
+        timeout = httpx.Timeout(20.0, read=None, pool=None)
+        try:
+            with self._http.stream("GET", f"/v{self.version}{path}", params=dict(query), timeout=timeout) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refused(answer)
+                yield from answer.iter_lines()
         except httpx.HTTPError as error:
             raise EngineFailed(f"the Docker Engine at {self.socket} does not answer: {error}") from error
 

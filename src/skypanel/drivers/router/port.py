@@ -38,6 +38,7 @@ class Route:
     page: Page | None = None
     health_path: str | None = None  # active checks by the router where the app names a path
     health_timeout_s: int = 5
+    network: str = ""  # of a cluster, in which the backends are
 
 
 class Router(Protocol):

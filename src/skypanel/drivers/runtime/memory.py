@@ -102,6 +102,7 @@ class Machine:
 class MemoryRuntime:
     name = "memory"
     trusted = False
+    heals = False
 
     def __init__(
         self,

@@ -168,6 +168,12 @@ class Runtime(RunsOneOff, Protocol):
         ...
 
     @property
+    def heals(self) -> bool:
+        """True when it starts dead and failing replicas again by itself: a new container takes their place, which the
+        next replica that is started at that place becomes."""
+        ...
+
+    @property
     def node(self) -> str: ...
 
     def prepare(self) -> None:
@@ -197,7 +203,8 @@ class Runtime(RunsOneOff, Protocol):
         ...
 
     def open_connections(self, container_id: str) -> int:
-        """Established TCP connections into it from the router's side."""
+        """Established TCP connections into it from the router's side; 0 where the container itself lets them end
+        (`drain_s`) before its program gets SIGTERM."""
         ...
 
     def listening(self, container_id: str) -> Sequence[str]:

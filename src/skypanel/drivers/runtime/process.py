@@ -67,6 +67,7 @@ class Files:
 class ProcessRuntime:
     name = "process"
     trusted = True
+    heals = False
 
     def __init__(self, *, data_dir: Path, node: str) -> None:
         self.node = node

@@ -35,6 +35,11 @@ def _processes(directory: Path, kind: str) -> list[Process]:
     return [process for process in found if alive(process)]
 
 
+def any_launcher(directory: Path) -> bool:
+    """Whether one lives that has written itself down there."""
+    return bool(_processes(directory, "launchers"))
+
+
 def reload(directory: Path) -> bool:
     """Replaces Traefik by one that reads static.yml anew, without a lost request. False when no launcher runs."""
     launchers = _processes(directory, "launchers")

@@ -37,6 +37,7 @@ class RouterConfig:
     https_port: int
     server_url: str  # http://127.0.0.1:<port> of the platform's server
     dashboard_host: str
+    other_servers: tuple[str, ...] = ()  # further copies of it
     uid: int | None = None  # whom Traefik runs as; None: as the caller
     gid: int | None = None
 
@@ -174,7 +175,7 @@ def _platform_service(config: RouterConfig) -> dict[str, Any]:
         "services": {
             files.PLATFORM_SERVICE: {
                 "loadBalancer": {
-                    "servers": [{"url": config.server_url}],
+                    "servers": [{"url": url} for url in (config.server_url, *config.other_servers)],
                     "passHostHeader": True,
                     "serversTransport": "apps",
                     "responseForwarding": {"flushInterval": files.FLUSH},

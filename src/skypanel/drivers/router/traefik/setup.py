@@ -67,8 +67,14 @@ def prepare(config: RouterConfig, *, now: datetime) -> None:
     log = root / "access.log"
     create_log(log, uid=config.uid, gid=config.gid)
     write(root / "static.yml", text(static_file(config)), staging=staging, gid=config.gid)
+    write_platform(config)
+
+
+def write_platform(config: RouterConfig) -> None:
+    """The platform's own routes anew, in a directory that is prepared."""
+    root = config.directory
     platform = text(platform_file(config, secret=read_secret(root)))
-    write(root / "dynamic" / "platform.yml", platform, staging=staging, gid=config.gid)
+    write(root / "dynamic" / "platform.yml", platform, staging=root / "staging", gid=config.gid)
 
 
 def create_log(path: Path, *, uid: int | None, gid: int | None) -> None:

@@ -51,6 +51,7 @@ LOST_S = 60.0  # nobody takes that long between taking an address and making its
 class OciRuntime:
     name = "oci"
     trusted = False
+    heals = False
 
     def __init__(
         self,

@@ -212,6 +212,15 @@ class SwarmApi:
         """Id -> host name."""
         return {each["ID"]: each["Description"]["Hostname"] for each in self.engine.get("/nodes")}
 
+    def lost(self, node: str) -> bool:
+        """Whether the swarm has lost this machine: what ran there is over as far as anybody can say."""
+        try:
+            return bool(self.engine.get(f"/nodes/{node}")["Status"]["State"] == "down")
+        except EngineFailed as error:
+            if error.missing:
+                return True
+            raise
+
     def own_node(self) -> str:
         return str(self.engine.get("/info")["Swarm"]["NodeID"])
 

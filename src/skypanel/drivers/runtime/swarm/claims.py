@@ -46,9 +46,11 @@ def write_claim(claim: Claim) -> str:
 
 
 def free_task(tasks: Sequence[Task], claims: Mapping[str, Claim], position: int) -> Task | None:
-    """A live task that nobody claims: the one at this position, or the first."""
+    """A live task that nobody claims and that has its address: the one at this position, or the first."""
     taken = {claim.task for claim in claims.values()}
-    free = sorted((t for t in tasks if t.live and t.id not in taken), key=lambda t: (t.slot != position, t.slot))
+    free = sorted(
+        (t for t in tasks if t.live and t.addresses and t.id not in taken), key=lambda t: (t.slot != position, t.slot)
+    )
     return free[0] if free else None
 
 

@@ -28,13 +28,14 @@ from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task
 from skypanel.drivers.runtime.swarm.logs import TaskLogs
 from skypanel.drivers.runtime.swarm.oneoff import run_to_end
 from skypanel.drivers.runtime.swarm.service import Reserved, Surroundings, content_of, service, variables
-from skypanel.drivers.runtime.swarm.tasks import KILLED, Task, reason
+from skypanel.drivers.runtime.swarm.tasks import KILLED, Task, reason, why_waiting
 
 CLAIM_S = 10.0  # the swarm makes tasks within milliseconds; a manager without a leader takes longer
 LOOK_S = 0.05
 EXITS_EVERY_S = 0.5
 UNCLAIMED_S = 60.0  # a task that no replica has wanted for so long is one too many
 KILL_S = 20.0
+LOST_EVERY_S = 2.0
 STRAY = "stray-"
 
 
@@ -64,7 +65,9 @@ class SwarmRuntime:
         self._reserved = reserved or Reserved()
         self._logs = TaskLogs(api.engine, spool)
         self._collects = collects
+        self._making = threading.Lock()
         self._reported: set[str] = set()
+        self._places: dict[str, str | None] = {}
         self._closed = threading.Event()
         self._nodes: dict[str, str] = {}
         self._own_node: str | None = None
@@ -78,13 +81,14 @@ class SwarmRuntime:
         checked_id(spec.id)
         with told():
             around = self._around(spec)
-            found = self._api.service(names.service_name(around.instance, spec))
-            if found is not None and found.labels.get(names.CONTENT) != content_of(spec, around):
-                self._remove_whole(found)
-                found = None
-            if found is None:
-                found = self._create(spec, around)
-            elif spec.id in found.claims:
+            with self._making:  # replicas of one service are started beside each other
+                found = self._api.service(names.service_name(around.instance, spec))
+                if found is not None and self._is_other(found, spec, around):
+                    self._remove_whole(found)
+                    found = None
+                if found is None:
+                    found = self._create(spec, around)
+            if spec.id in found.claims:
                 found = self._drop_claim(found, spec.id) or found
             claimed = self._claim(found, spec)
             self._reported.discard(spec.id)
@@ -92,6 +96,12 @@ class SwarmRuntime:
         if self._collects() and spec.kind == ContainerKind.REPLICA:
             self._logs.follow(spec.id, claimed.claims[spec.id].task)
         return container
+
+    def _is_other(self, found: Service, spec: ContainerSpec, around: Surroundings) -> bool:
+        """Left over from something else. What others have claims in stays as it is, even where a plan has changed."""
+        tasks = self._tasks_of(found)
+        others = (i for i, claim in found.claims.items() if i != spec.id and self._lives(claim, tasks))
+        return found.labels.get(names.CONTENT) != content_of(spec, around) and not any(others)
 
     def _around(self, spec: ContainerSpec) -> Surroundings:
         local = any(bind.source for bind in spec.binds) or (spec.toolchains and spec.image is None)
@@ -105,8 +115,6 @@ class SwarmRuntime:
 
     def _create(self, spec: ContainerSpec, around: Surroundings) -> Service:
         name = names.service_name(around.instance, spec)
-        if spec.kind == ContainerKind.REPLICA and (found := self._api.service(name)) is not None:
-            return found
         secret = names.secret_name(name)
         secret_id = self._api.secret(secret, variables(spec))
         replicas = spec.group.size if spec.group else 1
@@ -147,6 +155,11 @@ class SwarmRuntime:
             if current is None:
                 raise RuntimeFailed(f"{spec.id} was removed while it started")
             found = current
+        tasks = self._tasks_of(found)
+        if not any(self._lives(claim, tasks) for claim in found.claims.values()):
+            self._remove_whole(found)
+        if any(task.live and not task.addresses for task in tasks.values()):
+            raise RuntimeFailed("the network of its organization has no free address left")
         raise RuntimeFailed("the swarm makes no task for it; its managers may have lost their majority")
 
     def _claimed(self, found: Service, task: Task, name: str) -> Claim:
@@ -207,6 +220,7 @@ class SwarmRuntime:
     def _await_end(self, found: Service, container_id: str, *, limit_s: float) -> None:
         deadline = time.monotonic() + limit_s
         last: Task | None = None
+        look_at = time.monotonic() + LOST_EVERY_S
         while True:
             current = self._api.service(found.id)
             if current is None or container_id not in current.claims:
@@ -218,6 +232,11 @@ class SwarmRuntime:
                 self._record_end(current, container_id, tasks)
                 return
             last = task
+            if time.monotonic() > look_at:  # not at once: asking costs as much as all of the rest
+                look_at = time.monotonic() + LOST_EVERY_S
+                if task.node and self._api.lost(task.node):
+                    self._record_end(current, container_id, {task.id: task})
+                    return
             if time.monotonic() > deadline:
                 raise RuntimeFailed(f"{container_id} does not end; its machine may be lost")
             time.sleep(LOOK_S)
@@ -342,7 +361,7 @@ class SwarmRuntime:
             finished_at=datetime.fromisoformat(claim.ended) if claim.ended else None,
             exit_code=claim.code, oom_killed=claim.code == KILLED and self._ran_out_of_memory(container_id, claim),
             node=self._node_name(task.node if task is not None else claim.node),
-            reason=claim.reason or (reason(task.error) if task is not None else None),
+            reason=claim.reason or (why_waiting(task) if task is not None else None),
         )  # fmt: skip
 
     def _ran_out_of_memory(self, container_id: str, claim: Claim) -> bool:
@@ -373,9 +392,9 @@ class SwarmRuntime:
         """Tasks that no replica has claimed for long: after a crash, or of a replica that nobody wants any more."""
         claimed = {claim.task for each in services for claim in each.claims.values()}
         oldest = datetime.now(UTC).timestamp() - UNCLAIMED_S
-        by_network = {each.spec["TaskTemplate"]["Networks"][0]["Target"]: each for each in services}
+        owners = {each.id: each for each in services}
         for task in tasks.values():
-            owner = next((by_network[n] for n in task.addresses if n in by_network), None)
+            owner = owners.get(task.service)
             if task.live and task.id not in claimed and task.created_at.timestamp() < oldest and owner is not None:
                 claim = Claim(task.id, owner.labels[names.PROCESS], began=task.created_at.isoformat())
                 yield self._container(owner, f"{STRAY}{task.id}", claim, tasks)
@@ -388,7 +407,8 @@ class SwarmRuntime:
                         self._logs.follow(container_id, claim.task)
 
     def wait_for_exits(self, timeout_s: float) -> Sequence[str]:
-        """The engine has no events for the tasks of other machines: they are looked at, twice a second."""
+        """The engine has no events for the tasks of other machines: they are looked at, twice a second. Replicas that
+        got another container are among them."""
         deadline = time.monotonic() + timeout_s
         while True:
             with told():
@@ -401,8 +421,10 @@ class SwarmRuntime:
         services = [s for s in self._api.services() if s.labels[names.KIND] != ContainerKind.RUN]
         tasks = {task.id: task for task in self._api.tasks()}
         dead = {i for each in services for i, claim in each.claims.items() if not self._lives(claim, tasks)}
-        news = sorted(dead - self._reported)
-        self._reported = dead
+        places = {i: claim.address for each in services for i, claim in each.claims.items()}
+        moved = {i for i, address in places.items() if self._places.get(i, address) != address}
+        news = sorted((dead - self._reported) | moved)
+        self._reported, self._places = dead, places
         return news
 
     def open_connections(self, container_id: str) -> int:  # noqa: ARG002

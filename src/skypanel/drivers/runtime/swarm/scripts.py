@@ -48,6 +48,7 @@ exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
 printf 'GET %s HTTP/1.1\\r\\nHost: %s\\r\\nUser-Agent: skypanel-health\\r\\nX-Forwarded-Proto: https\\r\\n\
 Connection: close\\r\\n\\r\\n' "$2" "$3" >&3
 read -r -t "$4" version status rest <&3
+for ((line = 0; line < 500; line++)); do read -r -t 1 -n 4096 rest <&3 || break; done
 case $status in 2??|3??|401|403|405|429) exit 0 ;; esac
 exit 1
 """

@@ -26,8 +26,8 @@ LOG_OPTIONS = {"max-size": "16m", "max-file": "2"}
 class Reserved:
     """Parts of a replica's limits that a machine has to have free before one is placed there."""
 
-    cpu_percent: int = 10
-    memory_percent: int = 50
+    cpu_percent: int = 5
+    memory_percent: int = 25
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 TERMINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 KILLED = 137
+UNPLACED_S = 5.0
 _FRACTION = re.compile(r"\.(\d+)")
 
 
 @dataclass(frozen=True)
 class Task:
     id: str
+    service: str  # id
     slot: int
     node: str  # id, "" while none has it
     state: str
@@ -44,6 +46,7 @@ def read_task(found: Mapping[str, Any]) -> Task:
     code = container.get("ExitCode", 0) if over and container.get("ContainerID") else None
     return Task(
         id=found["ID"],
+        service=found.get("ServiceID", ""),
         slot=int(found.get("Slot", 0)),
         node=found.get("NodeID", ""),
         state=status["State"],
@@ -79,6 +82,15 @@ _REASONS: Sequence[tuple[str, str]] = (
     (r"registry|dial tcp|i/o timeout|connection refused",
      "its image could not be fetched: the registry does not answer"),
 )  # fmt: skip
+
+
+def why_waiting(task: Task) -> str | None:
+    """Of one that has not begun: what the engine says, or that no machine has taken it for long."""
+    found = reason(task.error)
+    waits = (datetime.now(UTC) - task.changed_at).total_seconds()
+    if found is None and task.state == "pending" and waits > UNPLACED_S:
+        return "no machine of the cluster takes it; most likely none has enough free memory or CPU"
+    return found
 
 
 def reason(error: str) -> str | None:

@@ -1,0 +1,31 @@
+"""What people do to an app, each through the API to its end: by number of its round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from site_under_test import Client
+
+
+def scale(client: Client, slug: str, replicas: int) -> None:
+    client.job(client.call("POST", f"/paas/apps/{slug}/scale", {"replicas": replicas})["job_id"])
+
+
+def change_env(client: Client, slug: str, number: int) -> None:
+    answer = client.call("PUT", f"/paas/apps/{slug}/env", {"vars": {"APP_VERSION": f"n{number}"}})
+    client.ran(slug, answer["deployment"]["version"])
+
+
+def roll_back(client: Client, slug: str) -> None:
+    version = client.app(slug)["current_version"]
+    answer = client.call("POST", f"/paas/apps/{slug}/rollback", {"version": version - 1})
+    client.ran(slug, answer["deployment"]["version"])
+
+
+VERBS: dict[str, Callable[[Client, str, int], object]] = {
+    "deploy": lambda client, slug, _n: client.deployed(slug),
+    "rollback": lambda client, slug, _n: roll_back(client, slug),
+    "scale": lambda client, slug, n: scale(client, slug, 3 if n % 2 == 0 else 1),
+    "restart": lambda client, slug, _n: client.job(client.call("POST", f"/paas/apps/{slug}/restart")["job_id"]),
+    "env": change_env,
+}
