@@ -30,6 +30,9 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel=PANEL)(command)
     app.command("rotate-keys", rich_help_panel=PANEL)(rotate_keys)
     app.add_typer(admin, name="admin", rich_help_panel=PANEL)
+    from skypanel.manage.cluster.commands import cluster
+
+    app.add_typer(cluster, name="cluster", rich_help_panel=PANEL)
 
 
 def settings_of(**flags: Any) -> Settings:

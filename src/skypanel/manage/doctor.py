@@ -65,6 +65,7 @@ def examine(settings: Settings) -> list[Finding]:
         lambda: ports(settings, running=running),
         network,
         lambda: containers(settings),
+        lambda: engine(settings.docker_socket, wanted=settings.runtime == "swarm"),
     ]
     return [finding for check in checks for finding in check()]
 
@@ -180,6 +181,23 @@ def network(resolve: Callable[[str, int], object] = socket.getaddrinfo) -> list[
     message = f"cannot resolve {', '.join(unknown)}" if unknown else "names of package registries resolve"
     remedy = "builds install packages from there: check DNS (/etc/resolv.conf), or set a mirror or HTTPS_PROXY"
     return [Finding("network", not unknown or proxied, message, remedy, blocks=False)]
+
+
+def engine(socket: Path, *, wanted: bool) -> list[Finding]:
+    """The Docker Engine, which only a cluster needs."""
+    from skypanel.drivers.engine.client import EngineClient, EngineFailed
+
+    if not socket.exists() and not wanted:
+        return [Finding("docker", True, "no engine here; only a cluster needs one")]
+    client = EngineClient(socket)
+    try:
+        version, swarm = client.version, client.get("/info")["Swarm"]["LocalNodeState"]
+    except EngineFailed as error:
+        remedy = "apt-get install docker.io (20.10 or newer), and start it"
+        return [Finding("docker", False, str(error), remedy, blocks=wanted)]
+    finally:
+        client.close()
+    return [Finding("docker", True, f"the engine speaks API {version}; swarm: {swarm or 'inactive'}")]
 
 
 def containers(settings: Settings) -> list[Finding]:

@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 
 MASTER: str = "master.keys"
 JWT: str = "jwt.key"
+EDGE: str = "edge.key"
 
 
 def ensure_keys(directory: Path, *, gid: int | None) -> None:
@@ -22,6 +23,13 @@ def ensure_keys(directory: Path, *, gid: int | None) -> None:
         write_protected(directory / MASTER, Fernet.generate_key() + b"\n", gid=gid)
     if not (directory / JWT).exists():
         write_protected(directory / JWT, secrets.token_hex(32).encode() + b"\n", gid=gid)
+
+
+def ensure_token(directory: Path, name: str, *, gid: int | None) -> str:
+    """A random one that is made at the first time and kept."""
+    if not (directory / name).exists():
+        write_protected(directory / name, secrets.token_hex(32).encode() + b"\n", gid=gid)
+    return (directory / name).read_text().strip()
 
 
 def master_keys(directory: Path) -> list[str]:

@@ -30,7 +30,7 @@ def prepare(settings: Settings) -> Instance:
     instance = read_instance(settings.data_dir) or new_instance()
     instance = claim_network(settings, with_free_port(instance))
     ensure_layout(settings.data_dir, uid=instance.uid, gid=instance.gid)
-    _write_instance(settings.data_dir, instance)
+    write_instance(settings.data_dir, instance)
     ensure_keys(settings.data_dir / "keys", gid=instance.gid)
     prepare_router(settings, instance)
     prepare_database(settings, instance)
@@ -102,7 +102,7 @@ def _own_file(path: Path, instance: Instance) -> None:
             os.close(descriptor)
 
 
-def _write_instance(data_dir: Path, instance: Instance) -> None:
+def write_instance(data_dir: Path, instance: Instance) -> None:
     content = instance_bytes(instance)
     path = data_dir / FILE
     if path.exists() and path.read_bytes() == content:

@@ -10,11 +10,13 @@ from skypanel.wiring.work import hold, worker
 
 def main() -> None:
     settings = Settings()
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each question is too much
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(threadName)s: %(message)s"
     )
     # An older worker that is still ending keeps the lock: two must never take each other's jobs over.
-    lock = hold(settings.data_dir / "run" / "worker.lock")
+    name = f"worker-{settings.node_name}.lock" if settings.node_name else "worker.lock"
+    lock = hold(settings.data_dir / "run" / name)
     try:
         worker(settings).run()
     finally:

@@ -1,0 +1,1 @@
+"""`skypanel cluster …`: the same platform on Docker Swarm."""

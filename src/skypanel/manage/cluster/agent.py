@@ -1,0 +1,125 @@
+"""`python3 -m skypanel.manage.cluster.agent`: on every machine of a cluster, in its own network.
+
+Keeps the firewall between tenants and everything else, and the names under which the engine finds the registry. Knows
+only its own engine, so that it does its part whatever else is away.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from skypanel.drivers import shell
+from skypanel.drivers.engine.client import EngineClient, EngineFailed
+from skypanel.manage.cluster import firewall, trust
+from skypanel.manage.cluster.stack import PART
+from skypanel.settings import Settings
+
+log = logging.getLogger(__name__)
+EVERY_S = 10.0
+SETTLE_S = 0.1
+HOSTS, CERTIFICATES, RESOLVERS = Path("/host/hosts"), Path("/host/certs.d"), Path("/host/resolv.conf")
+AUTHORITY = Path("/run/secrets/registry-ca.crt")
+
+
+class Agent:
+    def __init__(self, settings: Settings, engine: EngineClient) -> None:
+        self._settings, self._engine = settings, engine
+        self._loaded = ""
+        self._changed = threading.Event()
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop())
+        threading.Thread(target=self._listen, name="events", daemon=True).start()
+        while not self._stopping.is_set():
+            self._changed.clear()
+            try:
+                self.look()
+            except (EngineFailed, OSError, shell.CommandFailed) as error:
+                log.warning("this machine is looked after again in a moment: %s", error)
+            self._changed.wait(EVERY_S)
+            self._stopping.wait(SETTLE_S)
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._changed.set()
+
+    def look(self) -> None:
+        """Brings firewall and names to what they should be now."""
+        swarm: Mapping[str, Any] = self._engine.get("/info")["Swarm"]
+        managers = sorted(each["Addr"].rpartition(":")[0] for each in swarm.get("RemoteManagers") or ())
+        wanted = firewall.rules(
+            platform=self._platform(), resolvers=resolvers(RESOLVERS), ports=self._ports(),
+            allowed=self._settings.egress_allowed_private, machines=sorted({*managers, swarm["NodeAddr"]}),
+        )  # fmt: skip
+        if wanted != self._loaded or not self._in_force():
+            shell.run(["nft", "-f", "-"], stdin=wanted.encode())
+            self._loaded = wanted
+            log.info("the firewall is up to date")
+        if not self._settings.registry_insecure and managers:
+            trust.trust_registry(
+                self._settings.registry, AUTHORITY.read_text(), managers, hosts=HOSTS, certificates=CERTIFICATES
+            )
+
+    def _ports(self) -> tuple[int, int]:
+        return self._settings.http_port, self._settings.https_port
+
+    def _in_force(self) -> bool:
+        return shell.run(["nft", "list", "table", "inet", firewall.TABLE], check=False).code == 0
+
+    def _platform(self) -> list[str]:
+        """Addresses of the platform's own containers on the bridge."""
+        ours = {
+            each["Id"] for each in self._engine.get("/containers/json", filters={"label": [PART]})
+        }  # fmt: skip
+        found = self._engine.get(f"/networks/{firewall.BRIDGE}")["Containers"] or {}
+        return sorted(each["IPv4Address"].partition("/")[0] for i, each in found.items() if i in ours)
+
+    def _listen(self) -> None:
+        """The engine says when containers come and go."""
+        while not self._stopping.is_set():
+            try:
+                for line in self._engine.lines(
+                    "/events", {"filters": json.dumps({"type": ["container"], "event": ["start", "die"]})}
+                ):
+                    if PART in line:
+                        self._changed.set()
+            except EngineFailed as error:
+                log.info("the engine's events break off: %s", error)
+            self._stopping.wait(1.0)
+
+
+def resolvers(path: Path) -> list[str]:
+    """IPv4 name servers of the machine, which its containers ask."""
+    found = []
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0] == "nameserver":
+            try:
+                address = ipaddress.ip_address(words[1])
+            except ValueError:
+                continue
+            if address.version == 4 and not address.is_loopback:
+                found.append(str(address))
+    return found
+
+
+def main() -> None:
+    settings = Settings()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    os.umask(0o022)
+    Agent(settings, EngineClient(settings.docker_socket)).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Operators' commands for a cluster. Each reads the settings and calls one verb of this room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from skypanel.cli.help import Headed
+
+cluster = typer.Typer(cls=Headed, no_args_is_help=True, help="The platform on several machines, with Docker Swarm.")
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Shared by its managers (SKYPANEL_DATA_DIR)")]
+
+
+@cluster.command()
+def init(
+    advertise: Annotated[str | None, typer.Option(help="Address of this machine for the others")] = None,
+    copies: Annotated[int, typer.Option(min=1, help="Copies of server and worker")] = 2,
+    ingress: Annotated[bool, typer.Option(help="This machine takes visitors' requests")] = True,
+    edge_dir: Annotated[Path, typer.Option(help="Of this machine alone: its routes")] = Path("/var/lib/skypanel-edge"),
+    data_dir: DataDir = None,
+) -> None:
+    """Make this machine the first of a cluster, or bring the cluster to what is wanted now. Idempotent."""
+    from skypanel.drivers.engine.client import EngineFailed
+    from skypanel.manage.cluster.init import Options
+    from skypanel.manage.cluster.init import init as make
+    from skypanel.manage.commands import settings_of, stop
+    from skypanel.manage.preflight import CannotStart
+
+    try:
+        make(settings_of(data_dir=data_dir), Options(advertise, copies, ingress, edge_dir), print)
+    except (CannotStart, EngineFailed) as error:
+        stop(str(error))
+
+
+@cluster.command()
+def token(data_dir: DataDir = None) -> None:
+    """Print what a further machine needs to join. It is a secret."""
+    from skypanel.drivers.engine.client import EngineFailed
+    from skypanel.manage.cluster.join import invitation
+    from skypanel.manage.commands import settings_of, stop
+    from skypanel.manage.preflight import CannotStart
+
+    try:
+        print(invitation(settings_of(data_dir=data_dir)).text())
+    except (CannotStart, EngineFailed, OSError) as error:
+        stop(str(error))
+
+
+@cluster.command()
+def join(
+    token: Annotated[str, typer.Argument(help="What `skypanel cluster token` prints on a manager")],
+    manager: Annotated[bool, typer.Option("--manager", help="It votes, and runs copies of server and worker")] = False,
+    ingress: Annotated[bool, typer.Option("--ingress", help="It takes visitors' requests")] = False,
+    advertise: Annotated[str | None, typer.Option(help="Address of this machine for the others")] = None,
+    edge_dir: Annotated[Path, typer.Option(help="Of this machine alone: its routes")] = Path("/var/lib/skypanel-edge"),
+    data_dir: DataDir = None,
+) -> None:
+    """Make this machine part of a cluster. Idempotent."""
+    from skypanel.drivers.engine.client import EngineFailed
+    from skypanel.manage.cluster.join import Invitation, Role
+    from skypanel.manage.cluster.join import join as enter
+    from skypanel.manage.commands import settings_of, stop
+    from skypanel.manage.preflight import CannotStart
+
+    role = Role(manager, ingress, advertise, edge_dir)
+    try:
+        enter(settings_of(data_dir=data_dir), Invitation.read(token), role, print)
+    except (CannotStart, EngineFailed) as error:
+        stop(str(error))

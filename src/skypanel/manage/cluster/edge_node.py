@@ -1,0 +1,127 @@
+"""The ingress of this machine: a container that owns network and ports, and `skypanel edge` in it, replaced at will.
+
+The first one (`skypanel-ingress`) does nothing but live: its network namespace has the public ports and is joined to
+the organizations' networks, so that the second one can be replaced, and Traefik with it, without a port ever closing.
+Plain containers, not tasks: only those can join networks while they run, and they go on when the swarm does not.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from skypanel.drivers.engine.client import EngineClient, EngineFailed
+from skypanel.manage.cluster.stack import NETWORK, PART, Json
+from skypanel.manage.preflight import CannotStart
+
+OWNER, EDGE = "skypanel-ingress", "skypanel-edge"
+IMAGE = "skypanel.image"
+READY_S = 60.0
+GRACE_S = 30
+
+
+@dataclass(frozen=True)
+class Ingress:
+    """`directory`: of this machine alone, where routes and keys are kept."""
+
+    image: str
+    directory: Path
+    docker_socket: Path
+    http_port: int
+    https_port: int
+    env: dict[str, str]
+
+
+def ensure_edge(engine: EngineClient, wanted: Ingress, *, token: str) -> bool:
+    """True when something had to change. Raises CannotStart."""
+    wanted.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+    key = wanted.directory / "edge.key"
+    if not key.exists() or key.read_text().strip() != token:
+        key.touch(mode=0o600)
+        key.write_text(token + "\n")
+    owner = _ensure_owner(engine, wanted)
+    current = _find(engine, label=f"{PART}=edge")
+    mine = [each for each in current if each["Labels"].get(IMAGE) == _mark(wanted) and each["State"] == "running"]
+    if mine and not owner:
+        return False
+    _replace(engine, wanted, [each["Id"] for each in current])
+    return True
+
+
+def _mark(wanted: Ingress) -> str:
+    return f"{wanted.image} {wanted.http_port} {wanted.https_port} {sorted(wanted.env.items())}"
+
+
+def _find(engine: EngineClient, *, label: str) -> list[Json]:
+    return list(engine.get("/containers/json", filters={"label": [label]}, all="1"))
+
+
+def _ensure_owner(engine: EngineClient, wanted: Ingress) -> bool:
+    """True when it is new. It outlives updates of the platform: its image does not matter, its ports do."""
+    ports = {f"{port}/tcp": [{"HostPort": str(port)}] for port in (wanted.http_port, wanted.https_port)}
+    try:
+        found = engine.get(f"/containers/{OWNER}/json")
+    except EngineFailed as error:
+        if not error.missing:
+            raise
+    else:
+        if set(found["HostConfig"]["PortBindings"]) == set(ports):
+            if not found["State"]["Running"]:
+                engine.post(f"/containers/{OWNER}/start")
+            return False
+        engine.delete(f"/containers/{OWNER}", force="1")
+    body = {
+        "Image": wanted.image, "Cmd": ["sleep", "infinity"], "Labels": {PART: "ingress"},
+        "ExposedPorts": {name: {} for name in ports},
+        "HostConfig": {"NetworkMode": NETWORK, "PortBindings": ports, "RestartPolicy": {"Name": "always"},
+                       "Init": True, "Sysctls": {"net.ipv4.tcp_migrate_req": "1"}},
+    }  # fmt: skip
+    _create(engine, OWNER, body)
+    return True
+
+
+def _create(engine: EngineClient, name: str, body: Json) -> str:
+    try:
+        made = str(engine.post("/containers/create", body, name=name)["Id"])
+        engine.post(f"/containers/{made}/start", timeout_s=60)
+    except EngineFailed as error:
+        raise CannotStart(f"{name} cannot be started: {error}.") from error
+    return made
+
+
+def _replace(engine: EngineClient, wanted: Ingress, old: list[str]) -> None:
+    """The new one takes the ports over from the old one, which then ends."""
+    directory, socket = str(wanted.directory), str(wanted.docker_socket)
+    body = {
+        "Image": wanted.image, "Cmd": ["python3", "-m", "skypanel.manage.cluster.edge", directory],
+        "Labels": {PART: "edge", IMAGE: _mark(wanted)}, "Env": [f"{k}={v}" for k, v in sorted(wanted.env.items())],
+        "HostConfig": {
+            "NetworkMode": f"container:{OWNER}", "PidMode": f"container:{OWNER}", "RestartPolicy": {"Name": "always"},
+            "CapAdd": ["NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN"],
+            "SecurityOpt": ["apparmor=unconfined", "seccomp=unconfined"],
+            "Binds": [f"{directory}:{directory}", f"{socket}:{socket}"],
+        },
+    }  # fmt: skip
+    for container in old:  # one that was replaced ends by itself, and shall not come back
+        engine.post(f"/containers/{container}/update", {"RestartPolicy": {"Name": "no"}})
+    made = _create(engine, f"{EDGE}-{int(time.time())}", body)
+    deadline = time.monotonic() + READY_S
+    while not _ready(engine, made):
+        if time.monotonic() > deadline:
+            raise CannotStart(f"The router of this machine does not get ready: docker logs {made[:12]} says why.")
+        time.sleep(0.1)
+    for container in old:
+        engine.post(f"/containers/{container}/stop", t=str(GRACE_S), timeout_s=GRACE_S + 20)
+        engine.delete(f"/containers/{container}", force="1")
+
+
+def _ready(engine: EngineClient, container: str) -> bool:
+    """Asked from inside, since ports may be anybody's."""
+    command = ["python3", "-m", "skypanel.manage.cluster.edge", "--ready"]
+    try:
+        made = engine.post(f"/containers/{container}/exec", {"Cmd": command, "AttachStdout": True})["Id"]
+        engine.post(f"/exec/{made}/start", {"Detach": False})
+        return bool(engine.get(f"/exec/{made}/json")["ExitCode"] == 0)
+    except EngineFailed:
+        return False

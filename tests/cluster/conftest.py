@@ -1,0 +1,61 @@
+"""A cluster of real engines in network namespaces: three managers, two workers, two of the machines take visitors.
+
+Do: act as operators and visitors would; break machines. Don't: import the platform's rooms. Files run in the order of
+their names, and the last ones break things.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from git_http import GitHttpServer
+from site_under_test import ROOT, Client
+
+from cluster import Cluster, cluster
+
+
+@pytest.fixture(scope="session")
+def grown() -> Iterator[Cluster]:
+    if os.geteuid() != 0:
+        pytest.fail("these tests run real engines and need root")
+    with cluster(
+        "m1", "m2", "m3", "w1", "w2",
+        SKYPANEL_HEALTH_DEADLINE_S="30", SKYPANEL_DRAIN_TIMEOUT_S="15", SKYPANEL_STOP_GRACE_S="3",
+        SKYPANEL_MAX_APPS_PER_ORG="1000",
+    ) as found:  # fmt: skip
+        found.init()
+        found.join("m2", "--manager", "--ingress")
+        found.join("m3", "--manager")
+        found.join("w1")
+        found.join("w2")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def repositories(grown: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHttpServer]:
+    with GitHttpServer(tmp_path_factory.mktemp("repositories"), address=grown.fabric.host) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ada(grown: Cluster) -> Client:
+    return grown.register("ada")
+
+
+@pytest.fixture(scope="session")
+def mallory(grown: Cluster) -> Client:
+    """Somebody in another organization."""
+    return grown.register("mallory")
+
+
+@pytest.fixture(scope="session")
+def target(ada: Client, repositories: GitHttpServer) -> str:
+    """An app with two replicas that answers requests of every kind."""
+    directory = ROOT / "tests" / "apps" / "load-target"
+    repositories.make("load-target", {path.name: path.read_text() for path in directory.iterdir()})
+    app = ada.create("target", repositories.url("load-target"), health_check={"type": "http", "path": "/"},
+                     plan="standard", replicas=2)  # fmt: skip
+    ada.deployed(app["slug"])
+    return str(app["slug"])
