@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 from git_http import GitHttpServer
-from site_under_test import ROOT, Client
+from sample_apps import load_target
+from site_under_test import Client
 
 from cluster import Cluster, cluster
 
@@ -53,9 +54,7 @@ def mallory(grown: Cluster) -> Client:
 @pytest.fixture(scope="session")
 def target(ada: Client, repositories: GitHttpServer) -> str:
     """An app with two replicas that answers requests of every kind."""
-    directory = ROOT / "tests" / "apps" / "load-target"
-    repositories.make("load-target", {path.name: path.read_text() for path in directory.iterdir()})
-    app = ada.create("target", repositories.url("load-target"), health_check={"type": "http", "path": "/"},
+    app = ada.create("target", load_target(repositories), health_check={"type": "http", "path": "/"},
                      plan="standard", replicas=2)  # fmt: skip
     ada.deployed(app["slug"])
     return str(app["slug"])

@@ -52,10 +52,17 @@ def ready(grown: Cluster) -> bool:
 
 @pytest.fixture(autouse=True)
 def whole(grown: Cluster, ada: Client, target: str) -> Iterator[None]:
+    wanted = ada.app(target)["formation"]["web"]
+    eventually(lambda: settled(grown, ada, target, wanted), within=BACK_S, every=0.5, what="nothing under way")
     yield
     eventually(lambda: ready(grown), within=BACK_S, every=0.5, what="a whole cluster")
-    eventually(lambda: len(ada.replicas(target)) == 2, within=BACK_S, every=0.5, what="two replicas again")
-    eventually(lambda: all(r["state"] == "healthy" for r in ada.replicas(target)), within=BACK_S, every=0.5)
+    eventually(lambda: settled(grown, ada, target, wanted), within=BACK_S, every=0.5, what="all replicas again")
+
+
+def settled(grown: Cluster, ada: Client, target: str, wanted: int) -> bool:
+    """Nothing drains any more, and everything that is wanted is healthy."""
+    states = [replica["state"] for replica in ada.replicas(target)]
+    return states == ["healthy"] * wanted and len(app_tasks(grown, ada.app(target)["id"])) == wanted
 
 
 def load_on(grown: Cluster, target: str) -> Load:

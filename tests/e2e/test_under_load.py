@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from load import Load, running
-from site_under_test import Client, eventually
-from verbs import VERBS
+from load import Load
+from site_under_test import Client
+from verbs import VERBS, no_request_fails
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -21,10 +21,4 @@ def target(ada: Client, load_target: str) -> str:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_request_fails(verb: str, ada: Client, target: str) -> None:
-    with running(Load("target.apps.localhost", ada.site.port)) as load:
-        eventually(lambda: load.done["new"] > 50, what="load")
-        for number in range(ROUNDS):
-            VERBS[verb](ada, target, number)
-    assert load.failures == []
-    for kind in ("new", "keep-alive", "websocket", "events", "slow"):
-        assert load.done[kind] > 0, load.done
+    no_request_fails(Load("target.apps.localhost", ada.site.port), ada, target, verb, ROUNDS)

@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+import sample_apps
 from git_http import GitHttpServer
-from site_under_test import ROOT, Client, Site, site
+from site_under_test import Client, Site, site
 
 _numbers = itertools.count(1)
 
@@ -53,7 +54,4 @@ def unique() -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def load_target(repositories: GitHttpServer) -> str:
-    """The Git URL of the app that the load tests use."""
-    directory = ROOT / "tests" / "apps" / "load-target"
-    repositories.make("load-target", {path.name: path.read_text() for path in directory.iterdir()})
-    return repositories.url("load-target")
+    return sample_apps.load_target(repositories)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from git_http import GitHttpServer
+from site_under_test import ROOT
+
 FLASK = {
     "app.py": (
         "import os\nfrom flask import Flask\napp = Flask(__name__)\n"
@@ -33,3 +36,10 @@ def plain_server(
         "requirements.txt": "",
         "Procfile": "web: python server.py\n",
     }
+
+
+def load_target(repositories: GitHttpServer) -> str:
+    """The Git URL of the app that the load tests use."""
+    directory = ROOT / "tests" / "apps" / "load-target"
+    repositories.make("load-target", {path.name: path.read_text() for path in directory.iterdir()})
+    return repositories.url("load-target")

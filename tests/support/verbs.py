@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from site_under_test import Client
+from load import Load, running
+from site_under_test import Client, eventually
 
 
 def scale(client: Client, slug: str, replicas: int) -> None:
@@ -20,6 +21,17 @@ def roll_back(client: Client, slug: str) -> None:
     version = client.app(slug)["current_version"]
     answer = client.call("POST", f"/paas/apps/{slug}/rollback", {"version": version - 1})
     client.ran(slug, answer["deployment"]["version"])
+
+
+def no_request_fails(load: Load, client: Client, slug: str, verb: str, rounds: int) -> None:
+    """The verb so many times, while requests of every kind run."""
+    with running(load):
+        eventually(lambda: load.done["new"] > 50, what="load")
+        for number in range(rounds):
+            VERBS[verb](client, slug, number)
+    assert load.failures == []
+    for kind in ("new", "keep-alive", "websocket", "events", "slow"):
+        assert load.done[kind] > 0, load.done
 
 
 VERBS: dict[str, Callable[[Client, str, int], object]] = {

@@ -44,6 +44,8 @@ STEPS: dict[str, Step] = {
     "release_failed": Step("The `release:` command ended with an error; its lines are below. Variables it needs are set in the environment.", "Open environment", "environment"),
     "release_memory": Step("A larger plan gives the `release:` command more memory.", *_PLAN),
     "release_timeout": Step("A `release:` command that waits never ends; move long work into a process of its own."),
+    "not_placed": Step("The cluster has no room for it now. A smaller plan or fewer replicas may fit; otherwise the platform’s admin adds a machine.", *_PLAN),
+    "registry_failed": Step(f"The registry that keeps images does not answer. {_AGAIN}"),
     "route_failed": Step(f"The router did not take the new replicas up. {_AGAIN}"),
     "sandbox_failed": Step(f"The platform could not start the build. {_AGAIN}"),
     "slugignore_invalid": Step(f"A line of `.slugignore` cannot be used. {_REPOSITORY}"),

@@ -8,7 +8,7 @@ is one. When none is left, or the drain time is over: SIGTERM, grace, SIGKILL.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from skypanel.db import Session
 from skypanel.deployments.models import Deployment, DeploymentStage, Replica, ReplicaState
 from skypanel.deployments.platform import Platform
-from skypanel.deployments.replicas import gone
+from skypanel.deployments.replicas import alive, gone
 from skypanel.deployments.stages import end_stage
+from skypanel.drivers.runtime.port import Container
 from skypanel.jobs import JobContext, enqueue
 
 LOOK_EVERY_S = 0.25
@@ -43,18 +44,49 @@ def ask_to_drain(session: Session, replica_id: str) -> None:
     )
 
 
+def others_moved(platform: Platform, app_id: str, leaving: Collection[str]) -> bool:
+    """To be asked after replicas were retired that shared a group with others: a cluster may end another container
+    than theirs, and whoever loses his gets one of theirs. Whether the route has to follow; the caller holds the app."""
+    platform.runtime.retire(leaving)
+    if not platform.runtime.heals:
+        return False
+    with platform.database.reading() as session:
+        staying = alive(session, app_id)
+    found = [(replica, platform.runtime.get(replica.id)) for replica in staying if replica.address is not None]
+    others = [(replica, container) for replica, container in found
+              if container is not None and container.address != replica.address]  # fmt: skip
+    for replica, container in others:
+        moved(platform, replica, container)
+    return bool(others)
+
+
+def moved(platform: Platform, replica: Replica, container: Container) -> None:
+    """Writes down where a replica's container is now."""
+    with platform.database.transaction() as session:
+        row = session.get_one(Replica, replica.id)
+        row.address, row.port, row.node = container.address, container.port, container.node or row.node
+
+
 def drain(ctx: JobContext, platform: Platform, *, replica_id: str) -> None:
     with platform.database.reading() as session:
         replica = session.get_one(Replica, replica_id)
     if replica.state != ReplicaState.GONE:
         if replica.process_type == "web" and replica.started_at is not None:
             _wait_for_requests(ctx, platform, replica)
+        platform.runtime.retire(_draining_with(platform, replica))
         platform.runtime.stop(replica_id, grace_s=platform.rules.stop_grace_s)
         ended = platform.runtime.get(replica_id)
         with platform.database.transaction() as session:
             gone(session.get_one(Replica, replica_id), at=(ended and ended.finished_at) or platform.clock.now())
     platform.runtime.remove(replica_id)  # after its end was recorded, so that nobody forgets when that was
     _end_drain_stages(platform, replica.app_id)
+
+
+def _draining_with(platform: Platform, replica: Replica) -> Sequence[str]:
+    """All that leave together are retired by the first of them, in one go."""
+    query = sa.select(Replica.id).where(Replica.app_id == replica.app_id, Replica.state == ReplicaState.DRAINING)
+    with platform.database.reading() as session:
+        return list(session.scalars(query))
 
 
 def _wait_for_requests(ctx: JobContext, platform: Platform, replica: Replica) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from skypanel.apps.models import App, Wanted
 from skypanel.db import Session
 from skypanel.deployments.backoff import bury, due, tell
-from skypanel.deployments.drain import retire
+from skypanel.deployments.drain import moved, others_moved, retire
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.health import Verdict, ask, asked_of, running, why_dead
 from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, ReplicaState
@@ -24,7 +24,6 @@ from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, plan
 from skypanel.deployments.route import CONFIRM_S, apply_route, put_route, route_of
 from skypanel.deployments.status import settle, web_wanted
 from skypanel.deployments.system_log import SystemLog
-from skypanel.drivers.runtime.port import Container
 
 
 class Stoppable(Protocol):
@@ -97,15 +96,7 @@ def _bury_dead(platform: Platform, release: Release) -> None:
         if not running(container):
             bury(platform, release, replica, container, why_dead(container, release.app))
         elif container is not None and container.address != replica.address:
-            _moved(platform, replica, container)
-
-
-def _moved(platform: Platform, replica: Replica, container: Container) -> None:
-    """A cluster may give a replica another container of the same kind: when there are fewer of them it chooses itself
-    which one ends."""
-    with platform.database.transaction() as session:
-        row = session.get_one(Replica, replica.id)
-        row.address, row.port, row.node = container.address, container.port, container.node or row.node
+            moved(platform, replica, container)
 
 
 def _start_missing(ctx: Stoppable, platform: Platform, release: Release) -> None:
@@ -215,3 +206,5 @@ def _retire_rest(platform: Platform, release: Release) -> None:
             if r.id in leaving and not (r.state == ReplicaState.BACKOFF and r.deployment_id == release.deployment.id)
         ]
         retire(session, platform, rest)
+    if rest and others_moved(platform, release.app.id, {r.id for r in rest}):
+        _route_to_healthy(platform, release)

@@ -6,12 +6,12 @@ carried out one after the other, and none takes up what a later one asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from skypanel.activity.record import PLATFORM_ACTOR, record
 from skypanel.apps.models import App, AppStatus, Wanted
 from skypanel.db import Session
-from skypanel.deployments.drain import retire
+from skypanel.deployments.drain import others_moved, retire
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.models import ReplicaState
 from skypanel.deployments.plan import Desired, formation_of, plan
@@ -99,15 +99,25 @@ def _operate(ctx: JobContext, platform: Platform, app_id: str, back: Callable[[A
         ctx.step("start", lambda: start(ctx, platform, release, log))
         ctx.step("check", lambda: check(ctx, platform, release, log))
         ctx.step("switch", lambda: switch(platform, release, log))
-        ctx.tx_step("retire", lambda session: _retire_rest(session, platform, release))
+        leaving = ctx.tx_step("retire", lambda session: _retire_rest(session, platform, release))
+        ctx.step("leave", lambda: _leave(platform, app_id, leaving or ()), check_cancel=False)
     except DeployFailed as error:
         _undo(ctx, platform, app_id, back, error)
 
 
-def _retire_rest(session: Session, platform: Platform, release: Release) -> None:
+def _retire_rest(session: Session, platform: Platform, release: Release) -> list[str]:
     leaving = set(planned(session, release).retire)
     retire(session, platform, [replica for replica in alive(session, release.app.id) if replica.id in leaving])
     settle(session, session.get_one(App, release.app.id))
+    return sorted(leaving)
+
+
+def _leave(platform: Platform, app_id: str, leaving: Collection[str]) -> None:
+    if others_moved(platform, app_id, leaving):
+        with platform.database.reading() as session:
+            app = session.get_one(App, app_id)
+            kept, web = backends(session, app_id), web_wanted(session, app)
+        move_route(platform, app, kept, web=web)
 
 
 def _undo(ctx: JobContext, platform: Platform, app_id: str, back: Callable[[App], None], error: DeployFailed) -> None:
@@ -121,6 +131,7 @@ def _undo(ctx: JobContext, platform: Platform, app_id: str, back: Callable[[App]
     with platform.database.transaction() as session:
         retire(session, platform, [replica for replica in alive(session, app_id) if replica.id in leaving])
         settle(session, session.get_one(App, app_id), why=error.reason)
+    _leave(platform, app_id, leaving)
     log = SystemLog(platform, app_id)
     for line in (*error.evidence, error.reason):
         log(line)

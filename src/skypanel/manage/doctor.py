@@ -187,13 +187,14 @@ def engine(socket: Path, *, wanted: bool) -> list[Finding]:
     """The Docker Engine, which only a cluster needs."""
     from skypanel.drivers.engine.client import EngineClient, EngineFailed
 
-    if not socket.exists() and not wanted:
-        return [Finding("docker", True, "no engine here; only a cluster needs one")]
+    remedy = "apt-get install docker.io (20.10 or newer), and start it"
+    if not socket.exists():
+        message = f"none at {socket}" + ("" if wanted else "; only a cluster needs one")
+        return [Finding("docker", not wanted, message, remedy, blocks=wanted)]
     client = EngineClient(socket)
     try:
         version, swarm = client.version, client.get("/info")["Swarm"]["LocalNodeState"]
     except EngineFailed as error:
-        remedy = "apt-get install docker.io (20.10 or newer), and start it"
         return [Finding("docker", False, str(error), remedy, blocks=wanted)]
     finally:
         client.close()

@@ -24,7 +24,7 @@ from skypanel.drivers.router.traefik.command import launcher_command
 from skypanel.drivers.router.traefik.config import RouterConfig
 from skypanel.drivers.router.traefik.driver import TraefikRouter
 from skypanel.drivers.runtime.swarm import SwarmApi, SwarmRuntime
-from skypanel.drivers.runtime.swarm.names import network_name
+from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK, network_name
 from skypanel.drivers.runtime.swarm.service import Reserved
 from skypanel.drivers.shell import Child
 from skypanel.edge.agent import Edge, Servers
@@ -38,11 +38,6 @@ from skypanel.settings import Settings
 from skypanel.wiring.shared import CLOCK
 
 PROBE_PORT = 8001
-PLATFORM_NETWORK = "skypanel-platform"
-
-
-def edge_token(settings: Settings) -> Secret:
-    return Secret((settings.data_dir / "keys" / "edge.key").read_text().strip())
 
 
 def node_name(settings: Settings) -> str:

@@ -22,6 +22,7 @@ from skypanel.wiring.shared import (
     CLOCK,
     changes_of,
     connect_host,
+    edge_token,
     git_source,
     instance_of,
     log_store,
@@ -62,13 +63,9 @@ def server_services() -> Services:
         git_dir=settings.data_dir / "git",
         version=__version__,
         changes=changes_of(database, settings, instance),
-        edge_token=_edge_token(settings) if clustered else None,
+        edge_token=edge_token(settings) if clustered else None,
         trusted_proxies=tuple(ip_network(text) for text in settings.trusted_proxies),
     )
-
-
-def _edge_token(settings: Settings) -> Secret:
-    return Secret((settings.data_dir / "keys" / "edge.key").read_text().strip())
 
 
 def cluster_readiness(database: Database) -> Mapping[str, str]:

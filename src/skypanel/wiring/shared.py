@@ -17,6 +17,7 @@ from skypanel.drivers.source.port import Credentials
 from skypanel.instance import Instance, read_instance
 from skypanel.jobs import install
 from skypanel.kit.clock import SystemClock
+from skypanel.kit.secret import Secret
 from skypanel.settings import Settings
 
 CLOCK = SystemClock()
@@ -58,6 +59,11 @@ def _socket(settings: Settings, instance: Instance, name: str) -> SocketWaker:
 
 def vault_of(settings: Settings) -> Vault:
     return Vault((settings.data_dir / "keys" / "master.keys").read_text().split())
+
+
+def edge_token(settings: Settings) -> Secret:
+    """With which a cluster's ingress nodes and its control plane know each other."""
+    return Secret((settings.data_dir / "keys" / "edge.key").read_text().strip())
 
 
 def log_store(settings: Settings, instance: Instance) -> EmbeddedLogStore:

@@ -44,6 +44,7 @@ from skypanel.wiring.shared import (
     CLOCK,
     changes_of,
     connect_host,
+    edge_token,
     git_source,
     instance_of,
     log_store,
@@ -185,7 +186,7 @@ def ways(settings: Settings, instance: Instance, database: Database) -> Ways:
     if runtime_kind(settings) == "swarm":
         from skypanel.wiring import cluster  # loads HTTP clients, which one machine does without
 
-        ingress = cluster.Ingress(database, cluster.edge_token(settings))
+        ingress = cluster.Ingress(database, edge_token(settings))
         router = cluster.published_router(database, changes_of(database, settings, instance))
         return Ways(router, ingress.probe, ingress.ask, cluster.network_of(instance))
     host = connect_host(settings)

@@ -16,6 +16,7 @@ from skypanel.drivers.runtime.port import (
     ContainerKind,
     ContainerStatus,
     Exit,
+    Group,
     Limits,
     RunLimits,
     Runtime,
@@ -159,6 +160,24 @@ def test_another_driver_object_finds_and_stops_what_this_one_started(house: Hous
     assert ask(found)
     after_restart.stop(spec.id, grace_s=20)
     assert ended(runtime, spec.id).exit_code == 143
+
+
+def test_who_stays_answers_at_its_address_when_others_of_its_group_are_retired(house: House, runtime: Runtime) -> None:
+    specs = [
+        house.spec("server", id=f"web-{n}", name=f"web.{n}", port=True, group=Group("shop-v1", n, 3), drain_s=10)
+        for n in (1, 2, 3)
+    ]
+    for spec in specs:
+        ask(runtime.start(spec))
+    runtime.retire([spec.id for spec in specs[1:]])
+    stays = runtime.get(specs[0].id)
+    assert stays is not None
+    for spec in specs[1:]:
+        runtime.stop(spec.id, grace_s=5)
+        ended(runtime, spec.id)
+    assert runtime.get(specs[0].id) == stays
+    assert stays.status is ContainerStatus.RUNNING
+    ask(stays)
 
 
 def test_start_replaces_what_has_the_same_id(house: House, runtime: Runtime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from skypanel.drivers.runtime.port import (
     RuntimeFailed,
 )
 from skypanel.drivers.runtime.swarm import SwarmRuntime
+from skypanel.drivers.runtime.swarm.claims import Claim
+from skypanel.drivers.runtime.swarm.scripts import HOLD_S
 from skypanel.manage.doctor import engine
 
 pytestmark = pytest.mark.root
@@ -109,21 +112,56 @@ def test_fewer_replicas_end_one_task_each_and_the_others_keep_theirs_or_take_ove
     assert set(running(runtime, specs)) == {"web-1", "web-2"}
 
 
+def test_several_that_leave_at_once_each_find_their_end(house: House) -> None:
+    runtime: SwarmRuntime = house.made[0]
+    specs = replicas(house, 8)
+    for spec in specs:
+        comes_up(runtime.start(spec))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda spec: runtime.stop(spec.id, grace_s=5), specs[1:]))
+    assert [service.replicas for service in runtime._api.services()] == [1]
+    assert set(running(runtime, specs)) == {"web-1"}
+
+
 def test_a_dead_replica_is_started_again_by_the_swarm_and_claimed_by_its_successor(house: House) -> None:
     runtime: SwarmRuntime = house.made[0]
-    first, successor = replicas(house, 1)[0], replicas(house, 1)[0]
-    dies = house.spec("failing", id="web-1", name="web.1", group=Group("shop-v1", 1, 1))
-    del first, successor
-    runtime.start(dies)
+    runtime.start(house.spec("failing", id="web-1", name="web.1", group=Group("shop-v1", 1, 1)))
+    first = claim_of(runtime, "web-1").task
     assert list(runtime.wait_for_exits(20)) == ["web-1"]
     ended = runtime.get("web-1")
     assert ended is not None
     assert ended.exit_code == 7
     runtime.remove("web-1")
     again = house.spec("failing", id="web-1b", name="web.1", group=Group("shop-v1", 1, 1))
-    container = runtime.start(again)
-    assert container.id == "web-1b"
-    assert len(runtime._api.services()) <= 1
+    assert runtime.start(again).id == "web-1b"
+    assert claim_of(runtime, "web-1b").task != first
+    assert [set(service.claims) for service in runtime._api.services()] == [{"web-1b"}]
+
+
+def claim_of(runtime: SwarmRuntime, container_id: str) -> Claim:
+    found = runtime._api.service_of(container_id)
+    assert found is not None
+    return found.claims[container_id]
+
+
+def test_who_was_told_to_go_still_takes_requests_for_a_moment(house: House) -> None:
+    """Routes may lead to it until every ingress node knows."""
+    runtime: SwarmRuntime = house.made[0]
+    specs = replicas(house, 3, drain_s=15, grace_s=1)
+    before = [runtime.start(spec) for spec in specs]
+    for container in before:
+        comes_up(container)
+    runtime.retire(["web-2", "web-3"])
+    until = time.monotonic() + HOLD_S
+    while time.monotonic() < until:
+        for container in before:
+            assert answers(container).startswith(b"HTTP/1.0 200")
+        time.sleep(0.2)
+    for spec in specs[1:]:
+        runtime.stop(spec.id, grace_s=1)
+        ended = runtime.get(spec.id)
+        assert ended is not None
+        assert ended.exit_code is not None
 
 
 def test_an_open_request_ends_before_its_replica_does(house: House) -> None:

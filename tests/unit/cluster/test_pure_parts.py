@@ -10,7 +10,7 @@ import pytest
 
 from skypanel.drivers.engine.client import EngineFailed, agreed_version
 from skypanel.drivers.runtime.port import ContainerKind, ContainerSpec, Group, Limits
-from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task, read_claims, write_claim
+from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task, leave, read_claims, write_claim
 from skypanel.drivers.runtime.swarm.names import LONGEST, secret_name, service_name
 from skypanel.drivers.runtime.swarm.service import Reserved, Surroundings, service, variables
 from skypanel.drivers.runtime.swarm.tasks import Task, moment, reason
@@ -61,15 +61,15 @@ def test_a_replica_claims_the_task_of_its_own_place_or_the_first_that_is_free() 
 
 
 def test_claims_survive_being_written_into_labels() -> None:
-    claim = Claim("t1", "web.1", address="10.0.0.1", code=0, ended="2026-01-02T00:00:00+00:00")
+    claim = Claim("t1", "web.1", address="10.0.0.1", code=0, ended="2026-01-02T00:00:00+00:00", leaving=True)
     assert read_claims({"skypanel.replica.web-1": write_claim(claim), "other": "x"}) == {"web-1": claim}
 
 
 def test_who_stays_takes_over_the_task_that_goes_on() -> None:
     """web-3 leaves; the swarm has told web-1's task to go."""
-    claims = {f"web-{n}": Claim(f"t{n}", f"web.{n}", address=f"10.0.0.{n}") for n in (1, 2, 3)}
+    claims = {f"web-{n}": Claim(f"t{n}", f"web.{n}", address=f"10.0.0.{n}", leaving=n == 3) for n in (1, 2, 3)}
     tasks = {"t1": task("t1", 1, wanted="remove"), "t2": task("t2", 2), "t3": task("t3", 3)}
-    changed = exchange(claims, {"web-3"}, tasks)
+    changed = exchange(claims, tasks)
     assert {i: (c.task, c.address, c.name) for i, c in changed.items()} == {
         "web-1": ("t3", "10.0.0.3", "web.1"),
         "web-3": ("t1", "10.0.0.1", "web.3"),
@@ -77,8 +77,13 @@ def test_who_stays_takes_over_the_task_that_goes_on() -> None:
 
 
 def test_nothing_is_exchanged_when_the_swarm_ends_who_leaves() -> None:
-    claims = {f"web-{n}": Claim(f"t{n}", f"web.{n}") for n in (1, 2)}
-    assert exchange(claims, {"web-2"}, {"t1": task("t1"), "t2": task("t2", 2, wanted="remove")}) == {}
+    claims = {f"web-{n}": Claim(f"t{n}", f"web.{n}", leaving=n == 2) for n in (1, 2)}
+    assert exchange(claims, {"t1": task("t1"), "t2": task("t2", 2, wanted="remove")}) == {}
+
+
+def test_who_is_marked_as_leaving_is_so_once() -> None:
+    claims = {f"web-{n}": Claim(f"t{n}", f"web.{n}", leaving=n == 2) for n in (1, 2, 3)}
+    assert leave(claims, {"web-2", "web-3", "web-4"}) == {"web-3": Claim("t3", "web.3", leaving=True)}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import json
 import struct
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,25 +112,23 @@ class EngineClient:
     ) -> Iterator[tuple[int, bytes]]:
         """(1 stdout | 2 stderr, bytes) of a multiplexed stream, frame by frame, until the engine ends it.
         https://docs.docker.com/reference/api/engine/#operation/ContainerAttach"""
+        with self._stream(path, query, read_timeout_s=read_timeout_s) as answer:
+            yield from _frames(answer.iter_raw())
+
+    def lines(self, path: str, query: Mapping[str, str]) -> Iterator[str]:
+        """Of a stream that does not end by itself (events): each as it comes."""
+        with self._stream(path, query, read_timeout_s=None) as answer:
+            yield from answer.iter_lines()
+
+    @contextmanager
+    def _stream(self, path: str, query: Mapping[str, str], *, read_timeout_s: float | None) -> Iterator[httpx.Response]:
         timeout = httpx.Timeout(20.0, read=read_timeout_s, pool=None)
         try:
             with self._http.stream("GET", f"/v{self.version}{path}", params=dict(query), timeout=timeout) as answer:
                 if answer.status_code >= 400:
                     answer.read()
                     raise _refused(answer)
-                yield from _frames(answer.iter_raw())
-        except httpx.HTTPError as error:
-            raise EngineFailed(f"the Docker Engine at {self.socket} does not answer: {error}") from error
-
-    def lines(self, path: str, query: Mapping[str, str]) -> Iterator[str]:
-        """Of a stream that does not end by itself (events): each as it comes."""
-        timeout = httpx.Timeout(20.0, read=None, pool=None)
-        try:
-            with self._http.stream("GET", f"/v{self.version}{path}", params=dict(query), timeout=timeout) as answer:
-                if answer.status_code >= 400:
-                    answer.read()
-                    raise _refused(answer)
-                yield from answer.iter_lines()
+                yield answer
         except httpx.HTTPError as error:
             raise EngineFailed(f"the Docker Engine at {self.socket} does not answer: {error}") from error
 

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -175,6 +175,9 @@ class MemoryRuntime:
         """For tests: it ends by itself now, with this code."""
         kept = self.machine.kept[container_id]
         self._end(kept, code, oom_killed=oom_killed)
+
+    def retire(self, container_ids: Collection[str]) -> None:
+        """Nothing is chosen here: `stop` ends the very container it names."""
 
     def stop(self, container_id: str, *, grace_s: float) -> None:
         kept = self.machine.kept.get(checked_id(container_id))

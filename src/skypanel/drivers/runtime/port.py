@@ -6,7 +6,7 @@ Every verb is idempotent by the container's id, so that a worker that died can b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -182,6 +182,11 @@ class Runtime(RunsOneOff, Protocol):
 
     def start(self, spec: ContainerSpec) -> Container:
         """Removes leftovers of that id, then creates and starts it. Returns at once, healthy or not."""
+        ...
+
+    def retire(self, container_ids: Collection[str]) -> None:
+        """These will be stopped. Where a cluster chooses by itself which containers of a group end, it chooses now, and
+        returns when it has: `get` of those that stay has the address that is theirs from then on."""
         ...
 
     def stop(self, container_id: str, *, grace_s: float) -> None:

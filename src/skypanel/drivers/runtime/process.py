@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +87,9 @@ class ProcessRuntime:
         if container is None:
             raise RuntimeFailed(f"{spec.id} was removed while it started")
         return container
+
+    def retire(self, container_ids: Collection[str]) -> None:
+        """Nothing is chosen here: `stop` ends the very container it names."""
 
     def stop(self, container_id: str, *, grace_s: float) -> None:
         record = self._record(checked_id(container_id))

@@ -30,7 +30,7 @@ def init(
 
     try:
         make(settings_of(data_dir=data_dir), Options(advertise, copies, ingress, edge_dir), print)
-    except (CannotStart, EngineFailed) as error:
+    except (CannotStart, EngineFailed, OSError) as error:
         stop(str(error))
 
 
@@ -67,5 +67,5 @@ def join(
     role = Role(manager, ingress, advertise, edge_dir)
     try:
         enter(settings_of(data_dir=data_dir), Invitation.read(token), role, print)
-    except (CannotStart, EngineFailed) as error:
+    except (CannotStart, EngineFailed, OSError) as error:
         stop(str(error))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skypanel.drivers.engine.client import EngineClient, EngineFailed
-from skypanel.manage.cluster.stack import NETWORK, PART, Json
+from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
+from skypanel.manage.cluster.stack import PART, Json
 from skypanel.manage.preflight import CannotStart
 
 OWNER, EDGE = "skypanel-ingress", "skypanel-edge"
@@ -74,7 +75,7 @@ def _ensure_owner(engine: EngineClient, wanted: Ingress) -> bool:
     body = {
         "Image": wanted.image, "Cmd": ["sleep", "infinity"], "Labels": {PART: "ingress"},
         "ExposedPorts": {name: {} for name in ports},
-        "HostConfig": {"NetworkMode": NETWORK, "PortBindings": ports, "RestartPolicy": {"Name": "always"},
+        "HostConfig": {"NetworkMode": PLATFORM_NETWORK, "PortBindings": ports, "RestartPolicy": {"Name": "always"},
                        "Init": True, "Sysctls": {"net.ipv4.tcp_migrate_req": "1"}},
     }  # fmt: skip
     _create(engine, OWNER, body)

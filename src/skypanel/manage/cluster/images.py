@@ -1,4 +1,4 @@
-"""The platform's images from Debian's and PyPI's packages, where none can be pulled: `skypanel cluster images`.
+"""The platform's images from Debian's and PyPI's packages: for tests, and for mirrors where none can be pulled.
 
 One root file system of Debian packages is the stack's image; the others are made on top of it by the engine.
 """

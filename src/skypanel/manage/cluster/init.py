@@ -16,6 +16,7 @@ import yaml
 from skypanel import __version__
 from skypanel.drivers import probe
 from skypanel.drivers.engine.client import EngineClient
+from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
 from skypanel.instance import Instance, read_instance
 from skypanel.kit.secret import Secret
 from skypanel.manage.cluster import edge_node, stack, trust
@@ -52,7 +53,7 @@ def init(settings: Settings, options: Options, say: Say) -> None:
     address, node = _ensure_swarm(swarm, settings, options, say)
     instance = _prepare(settings, say)
     swarm.label(node, {stack.DATA_LABEL: "yes"})
-    subnet = swarm.network(stack.NETWORK)["IPAM"]["Config"][0]["Subnet"]
+    subnet = swarm.network(PLATFORM_NETWORK)["IPAM"]["Config"][0]["Subnet"]
     choices = _choices(settings, instance, options, subnet=subnet)
     swarm = _ensure_registry(swarm, settings, choices, address, say)
     choices = _publish_images(swarm, settings, choices, say)
@@ -136,8 +137,7 @@ def _ensure_registry(swarm: Swarm, settings: Settings, choices: Choices, address
     if choices.registry_image is not None:
         keys = settings.data_dir / "keys"
         trust.trust_registry(settings.registry, (keys / trust.CA).read_text(), [address])
-        if not swarm.has_image(choices.registry_image):
-            swarm.pull(choices.registry_image)
+        swarm.ensure_image(choices.registry_image)
         if not swarm.exists("skypanel-registry"):
             _bring(swarm, _registry_part(settings, choices), choices, say)
     images = registry(settings)
@@ -181,8 +181,7 @@ def _publish_images(swarm: Swarm, settings: Settings, choices: Choices, say: Say
     found = {}
     images = registry(settings)
     for name, image in wanted.items():
-        if not swarm.has_image(image):
-            swarm.pull(image)
+        swarm.ensure_image(image)
         local = swarm.engine.get(f"/images/{image}/json")["Id"]
         repository, tag = (
             (settings.stack_image.rpartition(":")[0], settings.stack_image.rpartition(":")[2])
@@ -255,16 +254,11 @@ def _ensure_ingress(engine: EngineClient, settings: Settings, options: Options, 
     name = str(engine.get("/info")["Name"])
     wanted = ingress_of(settings, options, choices.platform_image)
     wanted.env["SKYPANEL_NODE_NAME"] = name
-    _pull_here(engine, settings, choices.platform_image)
-    changed = edge_node.ensure_edge(engine, wanted, token=token.reveal())
-    say(f"Ingress: {'started' if changed else 'as it was'}, ports {settings.http_port} and {settings.https_port}")
-
-
-def _pull_here(engine: EngineClient, settings: Settings, image: str) -> None:
     images = registry(settings)
     swarm = Swarm(engine, registry_auth=lambda: images.engine_auth(settings.registry))
-    if not swarm.has_image(image):
-        swarm.pull(image)
+    swarm.ensure_image(choices.platform_image)
+    changed = edge_node.ensure_edge(engine, wanted, token=token.reveal())
+    say(f"Ingress: {'started' if changed else 'as it was'}, ports {settings.http_port} and {settings.https_port}")
 
 
 def _await_ready(settings: Settings, say: Say) -> None:

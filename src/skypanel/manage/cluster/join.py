@@ -112,8 +112,7 @@ def join(settings: Settings, invited: Invitation, role: Role, say: Say) -> None:
         swarm.label(str(state["NodeID"]), {stack.DATA_LABEL: "yes"})
         say("Server and worker may run here")
     for image in (invited.platform_image, invited.stack_image):  # now, and not when the first application waits for it
-        if not swarm.has_image(image):
-            swarm.pull(image)
+        swarm.ensure_image(image)
     if role.ingress:
         name = str(engine.get("/info")["Name"])
         env = {**invited.env, "SKYPANEL_NODE_NAME": name, "SKYPANEL_DOCKER_SOCKET": str(settings.docker_socket),

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
 from skypanel.drivers.runtime.swarm.scripts import PROBE
 
 Json = dict[str, Any]
 SECOND = 1_000_000_000
 PART, CONTENT = "skypanel.part", "skypanel.content"
 DATA_LABEL, DATABASE_LABEL = "skypanel.data", "skypanel.database"
-NETWORK = "skypanel-platform"
 SERVER_PORT = 8000
 REGISTRY_PORT = 5000
 POSTGRES_DATA = "/var/lib/postgresql/data"
@@ -64,7 +64,7 @@ class Part:
     health: Sequence[str] = ()
     start_first: bool = False
     grace_s: int = 15
-    networks: Sequence[str] = (NETWORK,)
+    networks: Sequence[str] = (PLATFORM_NETWORK,)
     aliases: Sequence[str] = ()  # further names in them
     once: bool = False
     capabilities: Sequence[str] = ()  # besides the engine's usual ones

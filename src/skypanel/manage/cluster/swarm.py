@@ -49,7 +49,7 @@ class Swarm:
             self.engine.post(f"/nodes/{node}/update", {**found["Spec"], "Labels": wanted}, version=version)
 
     def managers(self) -> list[str]:
-        """Their addresses, those that have the platform's data first."""
+        """Their addresses."""
         return [
             each["ManagerStatus"]["Addr"].rpartition(":")[0] for each in self.engine.get("/nodes")
             if each["Spec"]["Role"] == "manager" and "ManagerStatus" in each
@@ -176,7 +176,12 @@ class Swarm:
 
     # --- images
 
-    def has_image(self, image: str) -> bool:
+    def ensure_image(self, image: str) -> None:
+        """On this machine. Raises CannotStart."""
+        if not self._has_image(image):
+            self._pull(image)
+
+    def _has_image(self, image: str) -> bool:
         try:
             self.engine.get(f"/images/{image}/json")
         except EngineFailed as error:
@@ -185,8 +190,7 @@ class Swarm:
             raise
         return True
 
-    def pull(self, image: str) -> None:
-        """Raises CannotStart."""
+    def _pull(self, image: str) -> None:
         named = "@" in image or ":" in image.rpartition("/")[2]
         wanted = image if named else f"{image}:latest"  # without any the engine would pull all of its tags
         try:

@@ -104,7 +104,7 @@ class PublishingBuilder:
         base, configuration = self._base()
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         layers = [self._toolchain(Path(prefix)) for prefix in slug.toolchains]
-        if any(not self._has(repository, layer) for layer in slug.layers):
+        if any(not self._is_written(layer) for layer in slug.layers):
             self._inner.ensure(app_id, uid, slug.digest, slug.layers)
         layers += [self._layer(name, uid) for name in reversed(slug.layers)]
         for layer, name in zip(layers, [*slug.toolchains, *reversed(slug.layers)], strict=True):
@@ -124,9 +124,8 @@ class PublishingBuilder:
         configuration: dict[str, Any] = json.loads(self._registry.blob(repository, found[1]["config"]["digest"]))
         return found[1], configuration
 
-    def _has(self, repository: str, layer: str) -> bool:
-        note = self._note(layer)
-        return note.exists() and self._blob(layer).exists() and bool(repository)
+    def _is_written(self, name: str) -> bool:
+        return self._note(name).exists() and self._blob(name).exists()
 
     def _layer(self, name: str, uid: int) -> Layer:
         return self._written(name, self._inner.layer_path(name), prefix="app/", owner=uid)
@@ -138,7 +137,7 @@ class PublishingBuilder:
         """Written once per name: layers and toolchains never change under theirs."""
         note, blob = self._note(name), self._blob(name)
         with self._lock:
-            if note.exists() and blob.exists():
+            if self._is_written(name):
                 return image.load(note.read_text())
         draft = blob.with_suffix(f".{threading.get_ident()}")
         try:

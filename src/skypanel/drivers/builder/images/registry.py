@@ -23,7 +23,7 @@ ACCEPTED = f"{MANIFEST}, application/vnd.oci.image.manifest.v1+json"
 CHUNK = 1 << 20
 
 
-class RegistryFailed(Exception):
+class RegistryFailed(OSError):
     """The registry could not be reached or refused; the message says which and why."""
 
 

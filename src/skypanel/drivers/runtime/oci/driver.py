@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -116,6 +116,9 @@ class OciRuntime:
         if container is None:
             raise RuntimeFailed(f"{spec.id} was removed while it started")
         return container
+
+    def retire(self, container_ids: Collection[str]) -> None:
+        """Nothing is chosen here: `stop` ends the very container it names."""
 
     def stop(self, container_id: str, *, grace_s: float) -> None:
         bundle = self.places.bundle(checked_id(container_id))

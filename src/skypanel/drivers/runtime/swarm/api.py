@@ -6,17 +6,30 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from skypanel.drivers.engine.client import EngineClient, EngineFailed
 from skypanel.drivers.runtime.port import RuntimeFailed
 from skypanel.drivers.runtime.swarm import names
 from skypanel.drivers.runtime.swarm.claims import Claim, read_claims, write_claim
-from skypanel.drivers.runtime.swarm.tasks import Task, read_task, reason
+from skypanel.drivers.runtime.swarm.tasks import Task, moment, read_task, reason
 
 Json = dict[str, Any]
+Claims = Mapping[str, Claim | None]
 TRIES = 20
+YOUNG_S = 60.0  # a secret is made a moment before its service
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The secret of a service, whose labels hold the claims: they may change without Swarm looking at the service. (An
+    update of a service, be it of its labels, makes Swarm forget those of its tasks that are on their way out.)"""
+
+    id: str
+    version: int
+    spec: Json
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,7 @@ class Service:
     id: str
     version: int
     spec: Json
+    holder: Holder | None
 
     @property
     def name(self) -> str:
@@ -35,19 +49,11 @@ class Service:
 
     @property
     def claims(self) -> dict[str, Claim]:
-        return read_claims(self.labels)
+        return read_claims(self.holder.spec["Labels"]) if self.holder is not None else {}
 
     @property
     def replicas(self) -> int:
         return int(self.spec["Mode"]["Replicated"]["Replicas"])
-
-
-@dataclass(frozen=True)
-class Change:
-    """Of a service: claims set (None: forgotten), and another number of replicas."""
-
-    claims: Mapping[str, Claim | None]
-    replicas: int | None = None
 
 
 class SwarmApi:
@@ -63,12 +69,22 @@ class SwarmApi:
     # --- services
 
     def services(self) -> list[Service]:
-        found = self.engine.get("/services", filters={"label": [f"{names.INSTANCE}={self.instance}"]})
-        return [_service(each) for each in found if names.KIND in (each["Spec"].get("Labels") or {})]
+        ours = {"label": [f"{names.INSTANCE}={self.instance}"]}
+        found = [s for s in self.engine.get("/services", filters=ours) if names.KIND in (s["Spec"].get("Labels") or {})]
+        holders = {each["Spec"]["Name"]: _holder(each) for each in self.engine.get("/secrets", filters=ours)}
+        return [_service(each, holders.get(names.secret_name(each["Spec"]["Name"]))) for each in found]
 
     def service(self, name: str) -> Service | None:
+        """By name or id."""
+        found = self._found(f"/services/{name}")
+        if found is None:
+            return None
+        secret = self._found(f"/secrets/{names.secret_name(found['Spec']['Name'])}")
+        return _service(found, _holder(secret) if secret is not None else None)
+
+    def _found(self, path: str) -> Json | None:
         try:
-            return _service(self.engine.get(f"/services/{name}"))
+            return dict(self.engine.get(path))
         except EngineFailed as error:
             if error.missing:
                 return None
@@ -76,9 +92,12 @@ class SwarmApi:
 
     def service_of(self, container_id: str) -> Service | None:
         """The service in which this replica holds a claim."""
-        found = self.engine.get("/services", filters={"label": [f"{names.CLAIM}{container_id}"]})
-        mine = [_service(each) for each in found if each["Spec"]["Labels"].get(names.INSTANCE) == self.instance]
-        return mine[0] if mine else None
+        for each in self.engine.get("/secrets", filters={"label": [f"{names.CLAIM}{container_id}"]}):
+            if each["Spec"]["Labels"].get(names.INSTANCE) == self.instance:
+                found = self._found(f"/services/{names.service_name_of(each['Spec']['Name'])}")
+                if found is not None:
+                    return _service(found, _holder(each))
+        return None
 
     def create(self, spec: Json) -> bool:
         """False when there is one of that name."""
@@ -90,28 +109,45 @@ class SwarmApi:
             raise RuntimeFailed(reason(str(error)) or str(error)) from error
         return True
 
-    def change(self, service: Service, decide: Callable[[Service], Change | None]) -> Service | None:
-        """Applies what `decide` wants of the service as it is then, again when somebody else was faster. None when it
-        is gone or nothing is wanted."""
+    def change(self, service: Service, decide: Callable[[Service], Claims]) -> Service | None:
+        """Writes the claims that `decide` wants as it is then (None: forgotten), again when somebody else was faster.
+        None when it is gone or nothing is wanted."""
+        current: Service | None = service
+        for _ in range(TRIES):
+            if current is None or current.holder is None or not (wanted := decide(current)):
+                return None
+            held = current.holder
+            spec = {**held.spec, "Labels": _changed(held.spec["Labels"], wanted)}
+            if self._updated(f"/secrets/{held.id}", spec, held.version):
+                return replace(current, holder=Holder(held.id, held.version + 1, spec))
+            time.sleep(0.005)
+            current = self.service(current.id)
+        raise RuntimeFailed(f"the service {service.name} is changed by too many at once")
+
+    def scale(self, service: Service, decide: Callable[[Service], int | None]) -> Service | None:
+        """Sets the number of tasks that `decide` wants (None: as it is). An update with the same number makes Swarm
+        look again at what is missing. None when the service is gone or nothing is wanted."""
         current: Service | None = service
         for _ in range(TRIES):
             if current is None or (wanted := decide(current)) is None:
                 return None
-            spec = _changed(current.spec, wanted)
-            try:
-                # Rates of the registry's password may have changed: an update sends it again.
-                self.engine.post(
-                    f"/services/{current.id}/update", spec, headers=self._headers(), version=str(current.version)
-                )
-                return Service(current.id, current.version + 1, spec)
-            except EngineFailed as error:
-                if error.missing:
-                    return None
-                if "out of sequence" not in str(error):
-                    raise
+            spec = {**current.spec, "Mode": {"Replicated": {"Replicas": wanted}}}
+            if self._updated(f"/services/{current.id}", spec, current.version):
+                return replace(current, version=current.version + 1, spec=spec)
             time.sleep(0.005)
             current = self.service(current.id)
         raise RuntimeFailed(f"the service {service.name} is changed by too many at once")
+
+    def _updated(self, path: str, spec: Json, version: int) -> bool:
+        """False when it is gone or of another version by now."""
+        try:
+            # The registry's password may have changed: an update sends it again.
+            self.engine.post(f"{path}/update", spec, headers=self._headers(), version=str(version))
+        except EngineFailed as error:
+            if error.missing or "out of sequence" in str(error):
+                return False
+            raise
+        return True
 
     def remove(self, service: Service) -> None:
         try:
@@ -172,8 +208,10 @@ class SwarmApi:
     def leftover_secrets(self, services: Sequence[Service]) -> list[str]:
         wanted = {names.secret_name(service.name) for service in services}
         found = self.engine.get("/secrets", filters={"label": [f"{names.INSTANCE}={self.instance}"]})
-        mine = [each["Spec"]["Name"] for each in found]
-        return [name for name in mine if name.endswith("-env") and name not in wanted]
+        now = datetime.now(UTC)
+        mine = [each["Spec"]["Name"] for each in found
+                if (now - moment(each["CreatedAt"])).total_seconds() > YOUNG_S]  # fmt: skip
+        return [name for name in mine if name.endswith(names.SECRET) and name not in wanted]
 
     # --- networks
 
@@ -225,18 +263,19 @@ class SwarmApi:
         return str(self.engine.get("/info")["Swarm"]["NodeID"])
 
 
-def _service(found: Mapping[str, Any]) -> Service:
-    return Service(found["ID"], int(found["Version"]["Index"]), found["Spec"])
+def _service(found: Mapping[str, Any], holder: Holder | None) -> Service:
+    return Service(found["ID"], int(found["Version"]["Index"]), found["Spec"], holder)
 
 
-def _changed(spec: Json, wanted: Change) -> Json:
-    labels = dict(spec.get("Labels") or {})
-    for container_id, claim in wanted.claims.items():
+def _holder(found: Mapping[str, Any]) -> Holder:
+    return Holder(found["ID"], int(found["Version"]["Index"]), {"Labels": {}, **found["Spec"]})
+
+
+def _changed(labels: Mapping[str, str], wanted: Claims) -> dict[str, str]:
+    changed = dict(labels)
+    for container_id, claim in wanted.items():
         if claim is None:
-            labels.pop(names.CLAIM + container_id, None)
+            changed.pop(names.CLAIM + container_id, None)
         else:
-            labels[names.CLAIM + container_id] = write_claim(claim)
-    changed = {**spec, "Labels": labels}
-    if wanted.replicas is not None:
-        changed["Mode"] = {"Replicated": {"Replicas": wanted.replicas}}
+            changed[names.CLAIM + container_id] = write_claim(claim)
     return changed

@@ -2,8 +2,8 @@
 
 A service has as many tasks as replicas are wanted, and the swarm decides which of them ends when there are fewer, and
 starts new ones when some die. The platform's replicas have names of their own, started and stopped moments that are
-metered, and are retired one by one. So every replica holds a claim on one task, kept in the service's labels (changing
-them restarts nothing):
+metered, and are retired one by one. So every replica holds a claim on one task, kept in the labels of the service's
+secret:
 
 - a new replica claims a live task that nobody has, that of its own slot where it can;
 - a claim stays with its task, also when that is dead: the replica has ended then;
@@ -32,6 +32,7 @@ class Claim:
     address: str | None = None
     node: str = ""
     began: str = ""
+    leaving: bool = False  # the service has been told to have one task less for it
 
 
 def read_claims(labels: Mapping[str, str]) -> dict[str, Claim]:
@@ -42,7 +43,8 @@ def read_claims(labels: Mapping[str, str]) -> dict[str, Claim]:
 
 
 def write_claim(claim: Claim) -> str:
-    return json.dumps({key: value for key, value in asdict(claim).items() if value not in (None, "")})
+    found = asdict(claim).items()
+    return json.dumps({key: value for key, value in found if value is not None and value is not False and value != ""})
 
 
 def free_task(tasks: Sequence[Task], claims: Mapping[str, Claim], position: int) -> Task | None:
@@ -54,7 +56,13 @@ def free_task(tasks: Sequence[Task], claims: Mapping[str, Claim], position: int)
     return free[0] if free else None
 
 
-def exchange(claims: Mapping[str, Claim], leaving: Collection[str], tasks: Mapping[str, Task]) -> dict[str, Claim]:
+def leave(claims: Mapping[str, Claim], going: Collection[str]) -> dict[str, Claim]:
+    """Claims of these, marked as leaving; only those that are not yet."""
+    fresh = ((i, claims[i]) for i in going if i in claims)
+    return {i: replace(claim, leaving=True) for i, claim in fresh if not claim.leaving and claim.ended is None}
+
+
+def exchange(claims: Mapping[str, Claim], tasks: Mapping[str, Task]) -> dict[str, Claim]:
     """Claims after the swarm has chosen whom to end: a replica that stays and whose task was told to go takes over
     the task of one that leaves and goes on living. Only those that change."""
 
@@ -63,10 +71,10 @@ def exchange(claims: Mapping[str, Claim], leaving: Collection[str], tasks: Mappi
         return task is not None and not task.over and not task.live
 
     changed: dict[str, Claim] = {}
-    spare = [i for i in sorted(leaving) if (t := tasks.get(claims[i].task)) is not None and t.live]
+    spare = [i for i, c in sorted(claims.items()) if c.leaving and (t := tasks.get(c.task)) is not None and t.live]
     for container_id in sorted(claims):
         claim = claims[container_id]
-        if container_id in leaving or claim.ended is not None or not going(claim) or not spare:
+        if claim.leaving or claim.ended is not None or not going(claim) or not spare:
             continue
         other = spare.pop(0)
         changed[container_id] = replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,8 +23,8 @@ from skypanel.drivers.runtime.port import (
     RuntimeFailed,
 )
 from skypanel.drivers.runtime.swarm import names, scripts
-from skypanel.drivers.runtime.swarm.api import Change, Service, SwarmApi
-from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task
+from skypanel.drivers.runtime.swarm.api import Claims, Service, SwarmApi
+from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task, leave
 from skypanel.drivers.runtime.swarm.logs import TaskLogs
 from skypanel.drivers.runtime.swarm.oneoff import run_to_end
 from skypanel.drivers.runtime.swarm.service import Reserved, Surroundings, content_of, service, variables
@@ -135,21 +135,20 @@ class SwarmRuntime:
         while time.monotonic() < deadline:
             tasks = self._tasks_of(found)
 
-            def decide(current: Service, tasks: dict[str, Task] = tasks) -> Change | None:
-                claims = current.claims
-                if spec.id in claims:
-                    return None
-                if (task := free_task(list(tasks.values()), claims, position)) is not None:
-                    return Change({spec.id: self._claimed(current, task, spec.name)})
-                wanted = 1 + sum(1 for claim in claims.values() if self._lives(claim, tasks))
-                return Change({}, replicas=wanted) if current.replicas < wanted else None
+            def take(current: Service, tasks: dict[str, Task] = tasks) -> Claims:
+                task = free_task(list(tasks.values()), current.claims, position)
+                return {} if task is None else {spec.id: self._claimed(current, task, spec.name)}
 
-            changed = self._api.change(found, decide)
-            if changed is not None and spec.id in changed.claims:
+            if (changed := self._api.change(found, take)) is not None:
                 return changed
-            if changed is None and self._all_dead(found, tasks):
-                # The swarm has given up on them; any change makes it look at what is missing.
-                self._api.change(found, lambda current: Change({}, replicas=max(1, current.replicas)))
+
+            def more(current: Service, tasks: dict[str, Task] = tasks) -> int | None:
+                wanted = 1 + len(self._others(current, (), tasks))
+                # With some dead the swarm may have given up on them: it looks again after any update.
+                some_dead = sum(1 for task in tasks.values() if task.live) < current.replicas
+                return max(wanted, current.replicas) if current.replicas < wanted or some_dead else None
+
+            self._api.scale(found, more)
             time.sleep(LOOK_S / 2)
             current = self._api.service(found.id)
             if current is None:
@@ -172,9 +171,6 @@ class SwarmRuntime:
         task = tasks.get(claim.task)
         return claim.ended is None and task is not None and task.live
 
-    def _all_dead(self, found: Service, tasks: dict[str, Task]) -> bool:
-        return sum(1 for task in tasks.values() if task.live) < found.replicas
-
     def _tasks_of(self, found: Service) -> dict[str, Task]:
         return {task.id: task for task in self._api.tasks(found.id)}
 
@@ -184,34 +180,47 @@ class SwarmRuntime:
             found = self._api.service_of(container_id)
             if found is None or found.claims[container_id].ended is not None:
                 return
-            tasks = self._tasks_of(found)
-            if not self._lives(found.claims[container_id], tasks):
-                self._record_end(found, container_id, tasks)
-                return
-            self._fewer(found, container_id)
+            if self._lives(found.claims[container_id], self._tasks_of(found)):
+                self._fewer(found, {container_id})
             self._await_end(found, container_id, limit_s=self._patience(found))
 
-    def _fewer(self, found: Service, container_id: str) -> None:
-        """One task less; when the swarm ends another replica's, the two exchange theirs."""
+    def retire(self, container_ids: Collection[str]) -> None:
+        left = {checked_id(each) for each in container_ids}
+        with told():
+            while left:
+                found = self._api.service_of(next(iter(left)))
+                leaving = left & found.claims.keys() if found is not None else set()
+                if found is not None:
+                    self._fewer(found, leaving)
+                left -= leaving or {next(iter(left))}
 
-        def decide(current: Service) -> Change | None:
-            tasks = self._tasks_of(current)
-            others = sum(1 for i, claim in current.claims.items() if i != container_id and self._lives(claim, tasks))
-            return Change({}, replicas=min(current.replicas, others))
+    def _others(self, found: Service, leaving: Collection[str], tasks: dict[str, Task]) -> Sequence[str]:
+        found_claims = found.claims.items()
+        return [i for i, c in found_claims if i not in leaving and not c.leaving and self._lives(c, tasks)]
 
-        changed = self._api.change(found, decide)
-        if changed is None or changed.replicas == 0:
-            return
+    def _fewer(self, found: Service, leaving: Collection[str]) -> None:
+        """Fewer tasks; when the swarm ends those of other replicas, they exchange theirs with the leaving ones. Who
+        leaves is marked before the number is taken from those that are not: others may be leaving at the same time."""
+
+        def fewer(current: Service) -> int | None:
+            wanted = len(self._others(current, leaving, self._tasks_of(current)))
+            return wanted if wanted < current.replicas else None
+
+        found = self._api.change(found, lambda current: leave(current.claims, leaving)) or found
+        self._api.scale(found, fewer)
         deadline = time.monotonic() + CLAIM_S
         while time.monotonic() < deadline:
-            tasks = self._tasks_of(changed)
-            if sum(1 for task in tasks.values() if task.live) <= changed.replicas:
-                break
+            current = self._api.service(found.id)
+            if current is None or current.replicas == 0:
+                return
+            if sum(1 for task in self._tasks_of(current).values() if task.live) <= current.replicas:
+                self._exchange(current)
+                return
             time.sleep(LOOK_S)
-        self._api.change(
-            changed,
-            lambda current: Change(moved) if (moved := exchange(current.claims, {container_id}, tasks)) else None,
-        )
+
+    def _exchange(self, found: Service) -> None:
+        tasks = self._tasks_of(found)
+        self._api.change(found, lambda now: exchange(now.claims, tasks))
 
     def _patience(self, found: Service) -> float:
         grace = found.spec["TaskTemplate"]["ContainerSpec"].get("StopGracePeriod", 10**10) / 1e9
@@ -232,6 +241,8 @@ class SwarmRuntime:
                 self._record_end(current, container_id, tasks)
                 return
             last = task
+            if task.live and current.claims[container_id].leaving:
+                self._exchange(current)  # two that left at once may each have seen only their own part
             if time.monotonic() > look_at:  # not at once: asking costs as much as all of the rest
                 look_at = time.monotonic() + LOST_EVERY_S
                 if task.node and self._api.lost(task.node):
@@ -244,13 +255,13 @@ class SwarmRuntime:
     def _record_end(self, found: Service, container_id: str, tasks: dict[str, Task]) -> Service | None:
         """The end of a claim's task, while the swarm still knows it."""
 
-        def decide(current: Service) -> Change | None:
+        def ended(current: Service) -> Claims:
             claim = current.claims.get(container_id)
             if claim is None or claim.ended is not None:
-                return None
-            return Change({container_id: self._ended(claim, tasks.get(claim.task))})
+                return {}
+            return {container_id: self._ended(claim, tasks.get(claim.task))}
 
-        return self._api.change(found, decide)
+        return self._api.change(found, ended)
 
     def _ended(self, claim: Claim, task: Task | None) -> Claim:
         if task is None:
@@ -270,29 +281,20 @@ class SwarmRuntime:
                 self._logs.complete(container_id)
                 return
             tasks = self._tasks_of(found)
-            claim = found.claims[container_id]
-            others = [i for i, c in found.claims.items() if i != container_id and self._lives(c, tasks)]
-            lives = self._lives(claim, tasks)
-            if not lives:
-                self._logs.complete(container_id)
-            if lives:
-                if others:
-                    self._fewer(found, container_id)
-                    self._await_end(found, container_id, limit_s=self._patience(found))
-                    self._drop_claim(found, container_id)
-                else:
-                    self._remove_whole(found)
-            elif not others and not any(task.live for task in tasks.values()):
+            lives = self._lives(found.claims[container_id], tasks)
+            others = self._others(found, {container_id}, tasks)
+            if not others and (lives or not any(task.live for task in tasks.values())):
                 self._remove_whole(found)
             else:
+                if lives:
+                    self._fewer(found, {container_id})
+                self._await_end(found, container_id, limit_s=self._patience(found))
                 self._drop_claim(found, container_id)
         self._logs.complete(container_id)
         self._reported.discard(container_id)
 
     def _drop_claim(self, found: Service, container_id: str) -> Service | None:
-        return self._api.change(
-            found, lambda current: Change({container_id: None}) if container_id in current.claims else None
-        )
+        return self._api.change(found, lambda current: {container_id: None} if container_id in current.claims else {})
 
     def _remove_whole(self, found: Service) -> None:
         """The service, and waits until none of its tasks is alive."""
@@ -316,7 +318,7 @@ class SwarmRuntime:
             if live == 0:
                 self._remove_whole(found)
             else:
-                changed = self._api.change(found, lambda _, live=live: Change({}, replicas=live))  # type: ignore[misc]
+                changed = self._api.scale(found, lambda _, live=live: live)  # type: ignore[misc]
                 if changed is not None:
                     time.sleep(LOOK_S)
                     self._settle(changed)
@@ -330,7 +332,7 @@ class SwarmRuntime:
                 spare = free_task(list(tasks.values()), found.claims, 0)
                 if spare is not None:
                     fresh = replace(self._claimed(found, spare, claim.name), began=claim.began)
-                    self._api.change(found, lambda _, i=container_id, c=fresh: Change({i: c}))  # type: ignore[misc]
+                    self._api.change(found, lambda _, i=container_id, c=fresh: {i: c})  # type: ignore[misc]
                     return
 
     def get(self, container_id: str) -> Container | None:
@@ -418,7 +420,7 @@ class SwarmRuntime:
             self._closed.wait(min(EXITS_EVERY_S, max(0.0, deadline - time.monotonic())))
 
     def _news(self) -> Sequence[str]:
-        services = [s for s in self._api.services() if s.labels[names.KIND] != ContainerKind.RUN]
+        services = [s for s in self._api.services() if s.labels[names.KIND] == ContainerKind.REPLICA]
         tasks = {task.id: task for task in self._api.tasks()}
         dead = {i for each in services for i, claim in each.claims.items() if not self._lives(claim, tasks)}
         places = {i: claim.address for each in services for i, claim in each.claims.items()}

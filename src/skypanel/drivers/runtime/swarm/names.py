@@ -12,6 +12,8 @@ LABEL = "skypanel"
 INSTANCE, APP, ORGANIZATION = f"{LABEL}.instance", f"{LABEL}.app", f"{LABEL}.organization"
 KIND, PROCESS, CONTENT, SERVES = (f"{LABEL}.{word}" for word in ("kind", "process", "content", "serves"))
 CLAIM = f"{LABEL}.replica."
+SECRET = "-env"  # noqa: S105 - the end of the names of services' secrets
+PLATFORM_NETWORK = "skypanel-platform"  # of server, worker, registry and ingress; no tenant is in it
 
 
 def service_name(instance: str, spec: ContainerSpec) -> str:
@@ -20,7 +22,11 @@ def service_name(instance: str, spec: ContainerSpec) -> str:
 
 
 def secret_name(service: str) -> str:
-    return f"{service}-env"
+    return f"{service}{SECRET}"
+
+
+def service_name_of(secret: str) -> str:
+    return secret.removesuffix(SECRET)
 
 
 def network_name(instance: str, organization_id: str) -> str:

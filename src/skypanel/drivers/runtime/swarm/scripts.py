@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 SECRET = "/run/secrets/env"  # noqa: S105 - a path; holds NAME=value, each ended by a zero byte
+HOLD_S = 5
 OUT_OF_MEMORY = "skypanel: ended because the memory limit was reached"
 
 # PID 1: reads the variables, starts the program as a group of its own, and passes signals on. SIGTERM comes from the
-# engine whenever a task has to go (a retired release, fewer replicas, a drained machine), a moment after the task has
-# left the routes: so it is passed on when no connection to PORT is open any more, or DRAIN seconds later.
+# engine whenever a task has to go (a retired release, fewer replicas, a drained machine), about when it leaves the
+# routes: so it goes on serving for HOLD seconds, then until no connection to PORT is open, both within DRAIN seconds.
 INIT = f"""\
 while IFS= read -r -d '' pair; do export "$pair"; done 2>/dev/null <{SECRET}
 setsid "$@" & main=$!
@@ -24,8 +25,8 @@ busy() {{
 pass() {{ kill -"$1" -- -$main || kill -"$1" $main; }}
 term() {{
   trap '' TERM
-  local end=$((SECONDS + $SKYPANEL_DRAIN_S))
-  while ((SECONDS < end)) && kill -0 $main && busy; do read -rt 0.1 -u $never; done
+  local end=$((SECONDS + SKYPANEL_DRAIN_S)) hold=$((SECONDS + {HOLD_S}))
+  while ((SECONDS < end)) && kill -0 $main && {{ ((SECONDS < hold)) || busy; }}; do read -rt 0.1 -u $never; done
   pass TERM
 }}
 trap term TERM
