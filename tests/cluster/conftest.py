@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from cluster_state import BACK_S, in_spite, ready, settled
 from git_http import GitHttpServer
 from sample_apps import load_target
-from site_under_test import Client
+from site_under_test import Client, eventually
 
 from cluster import Cluster, cluster
 
@@ -46,6 +47,12 @@ def ada(grown: Cluster) -> Client:
 
 
 @pytest.fixture(scope="session")
+def root(grown: Cluster) -> Client:
+    """The platform's operator."""
+    return grown.admin()
+
+
+@pytest.fixture(scope="session")
 def mallory(grown: Cluster) -> Client:
     """Somebody in another organization."""
     return grown.register("mallory")
@@ -58,3 +65,14 @@ def target(ada: Client, repositories: GitHttpServer) -> str:
                      plan="standard", replicas=2)  # fmt: skip
     ada.deployed(app["slug"])
     return str(app["slug"])
+
+
+@pytest.fixture
+def whole(grown: Cluster, ada: Client, target: str) -> Iterator[None]:
+    wanted = ada.app(target)["formation"]["web"]
+    eventually(lambda: settled(grown, ada, target, wanted), within=BACK_S, every=0.5, what="nothing under way")
+    yield
+    eventually(lambda: in_spite(lambda: ready(grown)), within=BACK_S, every=0.5, what="a whole cluster")
+    eventually(
+        lambda: in_spite(lambda: settled(grown, ada, target, wanted)), within=BACK_S, every=0.5, what="all replicas"
+    )

@@ -84,6 +84,15 @@ class Cluster:
     def edge_dir(self) -> Path:
         return self.fabric.directory / "edge"
 
+    def admin(self) -> Client:
+        """The platform's operator, made on the first machine and signed in."""
+        password = "a long password of root"
+        self.first.run(SKYPANEL, "admin", "create", "--email", "root@example.org",
+                       env=self.env | {"SKYPANEL_ADMIN_PASSWORD": password})  # fmt: skip
+        body = {"email": "root@example.org", "password": password}
+        content = self.http.post(f"{self.url}/api/auth/login", json=body).json()
+        return Client(self, content["token"], "")  # type: ignore[arg-type]
+
     def register(self, name: str) -> Client:
         body = {"email": f"{name}@example.org", "password": f"a long password of {name}", "name": name,
                 "organization": name}  # fmt: skip
@@ -109,7 +118,7 @@ def load_images(node: Node) -> None:
 def cluster(*names: str, **settings: str) -> Iterator[Cluster]:
     """Engines of these names; the first has the images. Nothing is initialised yet."""
     with fabric() as made:
-        made.own = (str(made.directory / "edge"),)
+        made.own = (str(made.directory / "edge"), "/etc/docker/certs.d")
         for name in names:
             made.add(name)
         env = {

@@ -73,11 +73,8 @@ class Node:
 
     @contextlib.contextmanager
     def speaking(self) -> Iterator[EngineClient]:
-        engine = self.engine
-        try:
+        with self.engine as engine:
             yield engine
-        finally:
-            engine.close()
 
     def start(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -95,7 +92,7 @@ class Node:
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise AssertionError((self.directory / "log").read_text()[-3000:])
             time.sleep(0.1)
-        with self.speaking() as engine:
+        with EngineClient(self.socket, timeout_s=60) as engine:  # it looks after what runs before it answers
             _ = engine.version
 
     def run(self, *command: str, env: dict[str, str] | None = None, timeout: float = 600) -> str:

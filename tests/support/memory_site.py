@@ -28,6 +28,7 @@ from skypanel.drivers import probe
 from skypanel.drivers.builder.memory import MemoryBuilder
 from skypanel.drivers.logstore.memory import MemoryLogStore
 from skypanel.drivers.logstore.port import Query
+from skypanel.drivers.machines import OneMachine
 from skypanel.drivers.probe import FromHere
 from skypanel.drivers.router.memory import MemoryRouter
 from skypanel.drivers.runtime.memory import Inside, Machine, MemoryRuntime, serving, until_stopped
@@ -205,7 +206,7 @@ class Site:
         upkeep: Any = NoUpkeep()
         engine = Engine(
             database, worker="here", incarnation=new_id(), queues=QUEUES, poll_s=0.1,
-            handlers=handlers(platform, upkeep, after=lambda: None),
+            handlers=handlers(platform, upkeep, OneMachine(), after=lambda: None),
         )  # fmt: skip
         thread = threading.Thread(target=engine.run, name="engine", daemon=True)
         thread.start()

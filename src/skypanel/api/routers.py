@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from skypanel.api import (
     activity,
     admin,
+    admin_nodes,
     admin_plans,
     apps,
     auth,
@@ -38,6 +39,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     admin.router,
     admin_plans.router,
+    admin_nodes.router,
     health.router,
     edges.router,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from skypanel.cli.exits import BY_STATUS, CliError, Exit
 
 TIMEOUT = httpx.Timeout(30, connect=5)
 STREAM_TIMEOUT = httpx.Timeout(60, connect=5)
+AGAIN_S = (0.1, 0.4, 1.5)  # pauses between attempts
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Api:
         """The parsed answer (None without a body), or its text. Raises CliError."""
         given = {name: value for name, value in (params or {}).items() if value is not None}
         with self._translated():
-            response = self._http.request(method, path, json=body, params=given)
+            response = self._answered(method, path, json=body, params=given)
         if response.is_error:
             raise self._error(response)
         if text:
@@ -85,6 +87,17 @@ class Api:
             raise CliError(
                 f"{self.url} does not answer like SkyPanel: is it the right URL?", exit_code=Exit.UNREACHABLE
             ) from error
+
+    def _answered(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """Asked again when the router says that the copy of the platform it had chosen is gone: with the same key, so
+        that what was done before its answer got lost is not done twice."""
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        for pause_s in AGAIN_S:
+            response = self._http.request(method, path, headers=headers, **content)
+            if response.status_code not in (502, 504) or method not in ("GET", "POST"):
+                return response
+            time.sleep(pause_s)
+        return self._http.request(method, path, headers=headers, **content)
 
     def get(self, path: str, **params: Any) -> Any:
         return self.request("GET", path, params=params)

@@ -176,9 +176,19 @@ def admin_create(
     """Make an admin of the platform, or make an existing user one."""
     from skypanel.errors import SkyPanelError
     from skypanel.manage.admin import create_admin
+    from skypanel.manage.cluster.inside import is_cluster, run_inside
+    from skypanel.manage.preflight import CannotStart
 
+    settings = settings_of(data_dir=data_dir)
+    if is_cluster(settings):
+        words = ["admin", "create", "--email", email, "--name", name]
+        try:
+            print(run_inside(settings, words, env={"SKYPANEL_ADMIN_PASSWORD": password}), end="")
+        except CannotStart as error:
+            stop(str(error))
+        return
     try:
-        made = create_admin(settings_of(data_dir=data_dir), email=email, password=password, name=name)
+        made = create_admin(settings, email=email, password=password, name=name)
     except SkyPanelError as error:
         stop(error.detail)
     print(f"{email} is an admin now." if made else f"{email} is an admin now, with this password.")

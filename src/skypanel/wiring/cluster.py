@@ -24,6 +24,7 @@ from skypanel.drivers.router.traefik.command import launcher_command
 from skypanel.drivers.router.traefik.config import RouterConfig
 from skypanel.drivers.router.traefik.driver import TraefikRouter
 from skypanel.drivers.runtime.swarm import SwarmApi, SwarmRuntime
+from skypanel.drivers.runtime.swarm.machines import SwarmMachines
 from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK, network_name
 from skypanel.drivers.runtime.swarm.service import Reserved
 from skypanel.drivers.shell import Child
@@ -61,6 +62,10 @@ def swarm_api(settings: Settings, instance: Instance) -> SwarmApi:
         EngineClient(settings.docker_socket), instance.id,
         registry_auth=lambda: images.engine_auth(settings.registry),
     )  # fmt: skip
+
+
+def swarm_machines(settings: Settings) -> SwarmMachines:
+    return SwarmMachines(EngineClient(settings.docker_socket))
 
 
 def swarm_runtime(settings: Settings, instance: Instance, *, collects: Callable[[], bool]) -> SwarmRuntime:
@@ -118,7 +123,7 @@ def edge(settings: Settings, *, directory: Path, container: str, uid: int) -> Ed
     config = RouterConfig(
         directory=directory / "router", host="0.0.0.0", http_port=settings.http_port,  # noqa: S104 - a container's own
         https_port=settings.https_port, server_url=f"http://{settings.control_plane}",
-        dashboard_host=settings.dashboard_host, uid=uid, gid=uid,
+        dashboard_host=settings.dashboard_host, servers_may_vanish=True, uid=uid, gid=uid,
     )  # fmt: skip
     token = Secret((directory / "edge.key").read_text().strip())
     networks = Networks(EngineClient(settings.docker_socket), container)

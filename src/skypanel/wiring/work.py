@@ -21,6 +21,7 @@ from skypanel.drivers import probe
 from skypanel.drivers.builder.port import Builder, BuildLimits
 from skypanel.drivers.builder.sandbox import CacheSettings, SandboxBuilder
 from skypanel.drivers.builder.sandbox.toolchains import MachineToolchains
+from skypanel.drivers.machines import Machines, OneMachine
 from skypanel.drivers.probe import Answer, Probe
 from skypanel.drivers.router import accesslog
 from skypanel.drivers.router.port import Router
@@ -39,6 +40,7 @@ from skypanel.kit.ids import new_id
 from skypanel.kit.secret import Secret
 from skypanel.logs.build_log import BuildLog
 from skypanel.logs.collector import Collector
+from skypanel.nodes.watch import NodeWatch
 from skypanel.settings import Settings
 from skypanel.wiring.shared import (
     CLOCK,
@@ -254,10 +256,12 @@ def worker(settings: Settings) -> Worker:
     source = git_source(settings, credentials=git_credentials(settings))
     sandbox = sandbox_builder(settings, source, runtime)
     builder: Builder = sandbox
+    machines: Machines = OneMachine()
     if clustered:
         from skypanel.wiring import cluster
 
         builder = cluster.publishing(settings, sandbox)
+        machines = cluster.swarm_machines(settings)
     site = platform(settings, instance, database, runtime=runtime, source=source, builder=builder)
     monitor = Monitor(site)
     upkeep = Upkeep(
@@ -274,7 +278,7 @@ def worker(settings: Settings) -> Worker:
         worker=f"{settings.node_name or socket.gethostname()}:{instance.id}",
         incarnation=incarnation,
         queues=QUEUES,
-        handlers=handlers(site, upkeep, after=monitor.look_again),
+        handlers=handlers(site, upkeep, machines, after=monitor.look_again),
         schedules=SCHEDULES,
         lease_s=settings.job_lease_s,
     )
@@ -290,4 +294,5 @@ def worker(settings: Settings) -> Worker:
         render_access=accesslog.render,
         rotate_access=lambda: _rotate(router_dir, instance),
     )
-    return Worker(site, engine, monitor, collector, settings.reconcile_interval_s, leadership)
+    watch = NodeWatch(database, CLOCK, machines)
+    return Worker(site, engine, monitor, collector, settings.reconcile_interval_s, watch, leadership)

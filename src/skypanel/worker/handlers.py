@@ -14,15 +14,19 @@ from skypanel.deployments.operate import restart, scale, stop
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.retention import retain
 from skypanel.deployments.run import INTERRUPTED, close_run, container_of, run, went_wrong
+from skypanel.drivers.machines import Machines
 from skypanel.jobs import JobContext, JobKind, Killed
+from skypanel.nodes import move
 from skypanel.worker.upkeep import Upkeep
 
 # Deploys mostly wait: for a build slot, for a build, for health. Mending has a queue of its own, so that no number of
 # them keeps a crashed app from coming back.
-QUEUES = {"deploys": 32, "mends": 16, "runs": 16, "drains": 64, "upkeep": 2}
+QUEUES = {"deploys": 32, "mends": 16, "runs": 16, "drains": 64, "nodes": 2, "upkeep": 2}
 
 
-def handlers(platform: Platform, upkeep: Upkeep, *, after: Callable[[], None]) -> dict[str, JobKind]:
+def handlers(
+    platform: Platform, upkeep: Upkeep, machines: Machines, *, after: Callable[[], None]
+) -> dict[str, JobKind]:
     """`after` is called when a job that may have changed replicas has ended."""
 
     def on(
@@ -47,6 +51,9 @@ def handlers(platform: Platform, upkeep: Upkeep, *, after: Callable[[], None]) -
         "replica.drain": on(drain),
         "app.retention": JobKind(partial(_second, retain, platform)),
         "app.clear_build_cache": JobKind(lambda _ctx, *, app_id: platform.builder.clear_cache(app_id)),
+        "node.drain": JobKind(lambda ctx, *, name: move.drain(ctx, platform, machines, name=name)),
+        "node.activate": JobKind(lambda _ctx, *, name: move.activate(machines, name=name)),
+        "node.remove": JobKind(lambda _ctx, *, name: move.remove(platform, machines, name=name)),
         "upkeep.jobs": JobKind(lambda _ctx: upkeep.prune_jobs()),
         "upkeep.logs": JobKind(lambda _ctx: upkeep.retain_logs()),
         "upkeep.caches": JobKind(lambda _ctx: upkeep.retain_caches()),

@@ -17,12 +17,14 @@ from skypanel.deployments.monitor import Monitor
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.reconcile import exited, reconcile
 from skypanel.drivers.builder.port import BuildFailed
+from skypanel.drivers.machines import MachinesFailed
 from skypanel.drivers.router.port import RouterFailed
 from skypanel.drivers.runtime.port import RuntimeFailed
 from skypanel.jobs import Engine
+from skypanel.nodes.watch import NodeWatch
 
 log = logging.getLogger(__name__)
-PASSING = (RuntimeFailed, RouterFailed, BuildFailed, DBAPIError, PoolExhausted, OSError)
+PASSING = (RuntimeFailed, MachinesFailed, RouterFailed, BuildFailed, DBAPIError, PoolExhausted, OSError)
 
 
 class Collects(Protocol):
@@ -48,6 +50,7 @@ class Worker:
     monitor: Monitor
     collector: Collects
     reconcile_interval_s: float
+    nodes: NodeWatch
     leadership: Leads | None = None  # among several copies; None: this is the only one
 
     def __post_init__(self) -> None:
@@ -64,6 +67,7 @@ class Worker:
             "collector": self.collector.run,
             "exits": self._watch_exits,
             "monitor": self.monitor.run,
+            "nodes": self._watch_nodes,
             "reconcile": self._reconcile,
         }
         threads = [
@@ -125,6 +129,13 @@ class Worker:
                 exited(self.platform, ended)
 
         self._forever(look, pause_s=0)
+
+    def _watch_nodes(self) -> None:
+        def look() -> None:
+            self.nodes.look()
+            self.nodes.wait()
+
+        self._forever(look, pause_s=0.2)
 
     def _reconcile(self) -> None:
         def look() -> None:

@@ -51,5 +51,6 @@ def test_a_thread_that_ends_by_itself_takes_the_worker_down(
     platform: Any = SimpleNamespace(runtime=runtime)
     engine: Any = Waiting()
     monitor: Any = thread()
+    nodes: Any = SimpleNamespace(look=lambda: None, wait=lambda: None)
     with pytest.raises(SystemExit, match="monitor"):
-        Worker(platform, engine, monitor, Waiting(), 0.01).run()
+        Worker(platform, engine, monitor, Waiting(), 0.01, nodes).run()

@@ -6,13 +6,15 @@ only its own engine, so that it does its part whatever else is away.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import logging
 import os
 import signal
+import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ from skypanel.manage.cluster.stack import PART
 from skypanel.settings import Settings
 
 log = logging.getLogger(__name__)
-EVERY_S = 10.0
+EVERY_S = 5.0
+ANSWER_S = 0.5
 SETTLE_S = 0.1
 HOSTS, CERTIFICATES, RESOLVERS = Path("/host/hosts"), Path("/host/certs.d"), Path("/host/resolv.conf")
 AUTHORITY = Path("/run/secrets/registry-ca.crt")
@@ -66,8 +69,9 @@ class Agent:
             self._loaded = wanted
             log.info("the firewall is up to date")
         if not self._settings.registry_insecure and managers:
+            there = answering(managers, int(self._settings.registry.rpartition(":")[2]))
             trust.trust_registry(
-                self._settings.registry, AUTHORITY.read_text(), managers, hosts=HOSTS, certificates=CERTIFICATES
+                self._settings.registry, AUTHORITY.read_text(), there, hosts=HOSTS, certificates=CERTIFICATES
             )
 
     def _ports(self) -> tuple[int, int]:
@@ -96,6 +100,15 @@ class Agent:
             except EngineFailed as error:
                 log.info("the engine's events break off: %s", error)
             self._stopping.wait(1.0)
+
+
+def answering(addresses: Sequence[str], port: int) -> Sequence[str]:
+    """Those where something listens, or all when it does nowhere: the engine would wait long for one that is lost."""
+    found = []
+    for address in addresses:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=ANSWER_S):
+            found.append(address)
+    return found or addresses
 
 
 def resolvers(path: Path) -> list[str]:

@@ -35,6 +35,26 @@ def init(
 
 
 @cluster.command()
+def adopt(
+    advertise: Annotated[str | None, typer.Option(help="Address of this machine for the others")] = None,
+    copies: Annotated[int, typer.Option(min=1, help="Copies of server and worker")] = 2,
+    edge_dir: Annotated[Path, typer.Option(help="Of this machine alone: its routes")] = Path("/var/lib/skypanel-edge"),
+    data_dir: DataDir = None,
+) -> None:
+    """Make the platform that runs on this machine a cluster, with its applications. They are away for a moment."""
+    from skypanel.drivers.engine.client import EngineFailed
+    from skypanel.manage.cluster.adopt import adopt as take_over
+    from skypanel.manage.cluster.init import Options
+    from skypanel.manage.commands import settings_of, stop
+    from skypanel.manage.preflight import CannotStart
+
+    try:
+        take_over(settings_of(data_dir=data_dir), Options(advertise, copies, True, edge_dir), print)
+    except (CannotStart, EngineFailed, OSError) as error:
+        stop(str(error))
+
+
+@cluster.command()
 def token(data_dir: DataDir = None) -> None:
     """Print what a further machine needs to join. It is a secret."""
     from skypanel.drivers.engine.client import EngineFailed
@@ -44,6 +64,23 @@ def token(data_dir: DataDir = None) -> None:
 
     try:
         print(invitation(settings_of(data_dir=data_dir)).text())
+    except (CannotStart, EngineFailed, OSError) as error:
+        stop(str(error))
+
+
+@cluster.command()
+def leave(
+    force: Annotated[bool, typer.Option("--force", help="Also as a manager that the others still count on")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Take this machine out of the cluster. Idempotent."""
+    from skypanel.drivers.engine.client import EngineFailed
+    from skypanel.manage.cluster.leave import leave as go
+    from skypanel.manage.commands import settings_of, stop
+    from skypanel.manage.preflight import CannotStart
+
+    try:
+        go(settings_of(data_dir=data_dir), print, force=force)
     except (CannotStart, EngineFailed, OSError) as error:
         stop(str(error))
 

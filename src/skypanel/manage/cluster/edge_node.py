@@ -19,6 +19,9 @@ from skypanel.manage.preflight import CannotStart
 OWNER, EDGE = "skypanel-ingress", "skypanel-edge"
 IMAGE = "skypanel.image"
 READY_S = 60.0
+# Connections that wait at a listener go to the next one when it closes. What was sent to a machine that is lost is
+# given up after some 25 s instead of 15 min, and whoever waits for it is told so.
+SYSCTLS = {"net.ipv4.tcp_migrate_req": "1", "net.ipv4.tcp_retries2": "6"}
 GRACE_S = 30
 
 
@@ -50,6 +53,12 @@ def ensure_edge(engine: EngineClient, wanted: Ingress, *, token: str) -> bool:
     return True
 
 
+def remove_edge(engine: EngineClient) -> None:
+    for part in ("edge", "ingress"):
+        for each in _find(engine, label=f"{PART}={part}"):
+            engine.delete(f"/containers/{each['Id']}", force="1")
+
+
 def _mark(wanted: Ingress) -> str:
     return f"{wanted.image} {wanted.http_port} {wanted.https_port} {sorted(wanted.env.items())}"
 
@@ -76,7 +85,7 @@ def _ensure_owner(engine: EngineClient, wanted: Ingress) -> bool:
         "Image": wanted.image, "Cmd": ["sleep", "infinity"], "Labels": {PART: "ingress"},
         "ExposedPorts": {name: {} for name in ports},
         "HostConfig": {"NetworkMode": PLATFORM_NETWORK, "PortBindings": ports, "RestartPolicy": {"Name": "always"},
-                       "Init": True, "Sysctls": {"net.ipv4.tcp_migrate_req": "1"}},
+                       "Init": True, "Sysctls": SYSCTLS},
     }  # fmt: skip
     _create(engine, OWNER, body)
     return True
@@ -121,8 +130,6 @@ def _ready(engine: EngineClient, container: str) -> bool:
     """Asked from inside, since ports may be anybody's."""
     command = ["python3", "-m", "skypanel.manage.cluster.edge", "--ready"]
     try:
-        made = engine.post(f"/containers/{container}/exec", {"Cmd": command, "AttachStdout": True})["Id"]
-        engine.post(f"/exec/{made}/start", {"Detach": False})
-        return bool(engine.get(f"/exec/{made}/json")["ExitCode"] == 0)
+        return engine.execute(container, command)[0] == 0
     except EngineFailed:
         return False

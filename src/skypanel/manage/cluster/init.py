@@ -46,8 +46,25 @@ class Options:
     edge_dir: Path = Path("/var/lib/skypanel-edge")
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What everything else stands on: swarm, registry, images."""
+
+    engine: EngineClient
+    swarm: Swarm
+    choices: Choices
+    node: str  # id of this machine in the swarm
+
+
 def init(settings: Settings, options: Options, say: Say) -> None:
     """Raises CannotStart with what to do."""
+    ground = prepare_ground(settings, options, say)
+    ensure_database(ground, settings, say)
+    raise_platform(ground, settings, options, say)
+
+
+def prepare_ground(settings: Settings, options: Options, say: Say) -> Ground:
+    """Idempotent; takes nothing away from a one-machine installation that runs from the same directory."""
     engine = EngineClient(settings.docker_socket, timeout_s=60)
     swarm = Swarm(engine)
     address, node = _ensure_swarm(swarm, settings, options, say)
@@ -60,16 +77,20 @@ def init(settings: Settings, options: Options, say: Say) -> None:
     if choices.registry_image is not None:  # again, from its own: where other machines find its image
         _bring(swarm, _registry_part(settings, choices), choices, say)
         _eventually(registry(settings).ping, within_s=30)
-    _ensure_database(swarm, settings, choices, node, say)
-    _migrate(swarm, choices, say)
+    return Ground(engine, swarm, choices, node)
+
+
+def raise_platform(ground: Ground, settings: Settings, options: Options, say: Say) -> None:
+    """Agent, server, worker and ingress, each healthy before the next. Closes the engine's connection."""
+    swarm, choices = ground.swarm, ground.choices
     authority = (settings.data_dir / "keys" / trust.CA).read_bytes()
     for part in (stack.agent_part(choices, authority), stack.server_part(choices), stack.worker_part(choices)):
         _bring(swarm, part, choices, say)
     if options.ingress:
-        _ensure_ingress(engine, settings, options, choices, say)
+        _ensure_ingress(ground.engine, settings, options, choices, say)
         _await_ready(settings, say)
     say("The cluster is ready. On further machines: skypanel cluster join, with what `skypanel cluster token` prints.")
-    engine.close()
+    ground.engine.close()
 
 
 def _ensure_swarm(swarm: Swarm, settings: Settings, options: Options, say: Say) -> tuple[str, str]:
@@ -202,27 +223,36 @@ def _publish_images(swarm: Swarm, settings: Settings, choices: Choices, say: Say
     )  # fmt: skip
 
 
-def _ensure_database(swarm: Swarm, settings: Settings, choices: Choices, node: str, say: Say) -> None:
+def ensure_database(ground: Ground, settings: Settings, say: Say) -> None:
+    """There, at the newest revision; where it is stands in keys/database.url."""
+    swarm, choices = ground.swarm, ground.choices
     kept = settings.data_dir / "keys" / "database.url"
     instance = read_instance(settings.data_dir)
     gid = instance.gid if instance else None
     if settings.database_url:
         write_protected(kept, settings.database_url.encode() + b"\n", gid=gid)
         say("Database: an external one")
+        _run_once(swarm, stack.migrate_part(choices))
         return
     password = ensure_token(settings.data_dir / "keys", "postgres.key", gid=None)
     write_protected(kept, f"postgresql://skypanel:{password}@skypanel-postgres/skypanel\n".encode(), gid=gid)
-    swarm.label(node, {stack.DATABASE_LABEL: "yes"})
+    swarm.label(ground.node, {stack.DATABASE_LABEL: "yes"})
     _bring(swarm, stack.postgres_part(choices, password.encode()), choices, say)
+    _run_once(swarm, stack.migrate_part(choices))
+    say("Database: at the newest revision")
 
 
-def _migrate(swarm: Swarm, choices: Choices, say: Say) -> None:
-    part = stack.migrate_part(choices)
+def move_database(ground: Ground, file: Path, say: Say) -> None:
+    """Of a one-machine installation. Raises CannotStart; nothing is moved then."""
+    _run_once(ground.swarm, stack.move_part(ground.choices, file))
+    say("Database: moved")
+
+
+def _run_once(swarm: Swarm, part: Part) -> None:
     swarm.remove(part.service)
     swarm.bring(part)
     swarm.await_done(part)
     swarm.remove(part.service)
-    say("Database: at the newest revision")
 
 
 def _bring(swarm: Swarm, part: Part, choices: Choices, say: Say) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,11 @@ def migrate_part(choices: Choices) -> Part:
         env=_environment(choices), mounts=[(str(choices.data_dir), str(choices.data_dir), True)],
         where=[f"node.labels.{DATA_LABEL}==yes"], once=True,
     )  # fmt: skip
+
+
+def move_part(choices: Choices, file: Path) -> Part:
+    moved = replace(migrate_part(choices), name="move")
+    return replace(moved, arguments=["python3", "-m", "skypanel.manage.cluster.move_database", str(file)])
 
 
 def agent_part(choices: Choices, authority: bytes) -> Part:

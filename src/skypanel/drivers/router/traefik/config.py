@@ -38,6 +38,7 @@ class RouterConfig:
     server_url: str  # http://127.0.0.1:<port> of the platform's server
     dashboard_host: str
     other_servers: tuple[str, ...] = ()  # further copies of it
+    servers_may_vanish: bool = False  # with their machine: no connection to them is kept for later
     uid: int | None = None  # whom Traefik runs as; None: as the caller
     gid: int | None = None
 
@@ -177,20 +178,27 @@ def _platform_service(config: RouterConfig) -> dict[str, Any]:
                 "loadBalancer": {
                     "servers": [{"url": url} for url in (config.server_url, *config.other_servers)],
                     "passHostHeader": True,
-                    "serversTransport": "apps",
+                    "serversTransport": "platform",
                     "responseForwarding": {"flushInterval": files.FLUSH},
                 }
             }
         },
         "serversTransports": {
-            "apps": {
-                "maxIdleConnsPerHost": 256,
-                "forwardingTimeouts": {
-                    "dialTimeout": f"{int(files.DIAL_TIMEOUT_S * 1000)}ms",
-                    "responseHeaderTimeout": "0s",
-                    "idleConnTimeout": f"{files.IDLE_CONNECTION_S}s",
-                },
-            }
+            "apps": _transport(256),
+            # What is written into a connection to a machine that is gone waits long for an answer; a new connection
+            # is refused or given up at once, and the retry asks another copy.
+            "platform": _transport(-1 if config.servers_may_vanish else 256),
+        },
+    }
+
+
+def _transport(idle_connections: int) -> dict[str, Any]:
+    return {
+        "maxIdleConnsPerHost": idle_connections,
+        "forwardingTimeouts": {
+            "dialTimeout": f"{int(files.DIAL_TIMEOUT_S * 1000)}ms",
+            "responseHeaderTimeout": "0s",
+            "idleConnTimeout": f"{files.IDLE_CONNECTION_S}s",
         },
     }
 

@@ -1,0 +1,155 @@
+"""What goes on when machines are lost. Each test leaves the cluster whole again."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from cluster_state import BACK_S, app_tasks, deployed_in_spite, in_spite, load_on
+from engines import Node
+from git_http import GitHttpServer
+from load import running
+from sample_apps import load_target
+from site_under_test import Client, eventually
+
+from cluster import SKYPANEL, Cluster
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(1200), pytest.mark.usefixtures("whole")]
+
+
+def placed(grown: Cluster, app_id: str) -> dict[str, int]:
+    """Host name -> running tasks of the app."""
+    with grown.first.speaking() as engine:
+        names = {each["ID"]: each["Description"]["Hostname"] for each in engine.get("/nodes")}
+    found: dict[str, int] = {}
+    for task in app_tasks(grown, app_id):
+        if task["Status"]["State"] in ("starting", "running"):
+            found[names[task["NodeID"]]] = found.get(names[task["NodeID"]], 0) + 1
+    return found
+
+
+def busy_node(grown: Cluster, app_id: str, *, among: tuple[str, ...]) -> Node:
+    """A machine that has a replica of the app."""
+
+    def look() -> str | None:
+        return next((name for name in placed(grown, app_id) if name in among), None)
+
+    return grown.fabric.nodes[eventually(look, what=f"a replica on one of {among}")]
+
+
+def elsewhere(grown: Cluster, ada: Client, target: str, lost: Node, wanted: int) -> float:
+    """Seconds until as many replicas as before are healthy on other machines."""
+    app_id, began = ada.app(target)["id"], time.monotonic()
+
+    def look() -> bool:
+        healthy = [r for r in ada.replicas(target) if r["state"] == "healthy" and r["node"] != lost.name]
+        return len(healthy) == wanted and lost.name not in placed(grown, app_id)
+
+    eventually(lambda: in_spite(look), within=BACK_S, every=0.5, what=f"replicas elsewhere than on {lost.name}")
+    return time.monotonic() - began
+
+
+def back(grown: Cluster, lost: Node) -> None:
+    def look() -> bool:
+        with grown.first.speaking() as engine:
+            found = next(each for each in engine.get("/nodes") if each["Description"]["Hostname"] == lost.name)
+            reachable = found.get("ManagerStatus", {}).get("Reachability", "reachable") == "reachable"
+            return found["Status"]["State"] == "ready" and bool(reachable)
+
+    eventually(lambda: in_spite(look), within=BACK_S, every=0.5, what=f"{lost.name} in the cluster")
+
+
+def available(root: Client, name: str) -> str:
+    return str(root.call("GET", f"/admin/paas/nodes/{name}")["node"]["availability"])
+
+
+def names(root: Client) -> set[str]:
+    return {each["name"] for each in root.call("GET", "/admin/paas/nodes")["items"]}
+
+
+def test_a_machine_is_drained_without_a_failed_request_removed_and_joins_again(
+    grown: Cluster, ada: Client, root: Client, target: str, repositories: GitHttpServer
+) -> None:
+    """Also an application with one replica goes on: its next one starts elsewhere first."""
+    single = ada.create("single", load_target(repositories), health_check={"type": "http", "path": "/"})
+    ada.deployed(single["slug"])
+    node = busy_node(grown, single["id"], among=("m1", "m2", "m3", "w1", "w2"))
+    with running(load_on(grown, target)) as load, running(load_on(grown, single["slug"])) as other:
+        eventually(lambda: load.done["new"] > 50 and other.done["new"] > 50, what="load")
+        assert root.call("POST", f"/admin/paas/nodes/{node.name}/drain")["node"]["availability"] == "draining"
+        eventually(lambda: available(root, node.name) == "drained", within=90, what="a drained machine")
+        for app in (single, ada.app(target)):
+            assert node.name not in placed(grown, app["id"])
+    assert (load.failures, other.failures) == ([], [])
+    root.call("POST", f"/admin/paas/nodes/{node.name}/activate")
+
+    worker = grown.fabric.nodes["w2"]
+    root.call("DELETE", f"/admin/paas/nodes/{worker.name}", expect=409)
+    root.call("POST", f"/admin/paas/nodes/{worker.name}/drain")
+    eventually(lambda: available(root, worker.name) == "drained", within=90, what="a drained machine")
+    root.call("DELETE", f"/admin/paas/nodes/{worker.name}")
+    eventually(lambda: worker.name not in names(root), within=60, what="the machine gone")
+    worker.run(SKYPANEL, "cluster", "leave", env=grown.env)
+    grown.join(worker.name)
+    eventually(lambda: worker.name in names(root), within=60, what="the machine back")
+    assert available(root, worker.name) == "active"
+
+
+def test_when_an_engine_is_killed_its_replicas_answer_on_and_return_elsewhere(
+    grown: Cluster, ada: Client, target: str
+) -> None:
+    app = ada.app(target)
+    node = busy_node(grown, app["id"], among=("w1", "w2", "m3"))
+    with running(load_on(grown, target)) as load:
+        node.kill()
+        try:
+            took = elsewhere(grown, ada, target, node, app["formation"]["web"])
+            deployed_in_spite(ada, target)
+        finally:
+            node.start()
+            back(grown, node)
+    print(f"engine of {node.name} killed: replicas elsewhere after {took:.1f} s, {len(load.failures)} failed")
+    # Streams end with the replica that they lead to; requests do not.
+    assert [each for each in load.failures if "websocket" not in each and "events" not in each] == []
+
+
+def test_when_a_machine_is_lost_the_others_answer_and_its_replicas_return_elsewhere(
+    grown: Cluster, ada: Client, target: str
+) -> None:
+    app = ada.app(target)
+    node = busy_node(grown, app["id"], among=("w1", "w2", "m3"))
+    with running(load_on(grown, target)) as load:
+        grown.fabric.cut(node.name)
+        try:
+            took = elsewhere(grown, ada, target, node, app["formation"]["web"])
+            time.sleep(3)  # for the answers to what was asked before
+            failed, seen = len(load.failures), sum(load.done.values())
+            deployed_in_spite(ada, target)
+        finally:
+            grown.fabric.mend(node.name)
+            back(grown, node)
+    print(f"{node.name} lost: replicas elsewhere after {took:.1f} s, {failed} of {seen} failed in that time")
+    assert load.failures[failed:] == []
+    assert failed < seen / 50
+
+
+def test_when_a_manager_that_is_an_ingress_is_lost_the_other_ingress_serves_and_deploys_go_on(
+    grown: Cluster, ada: Client, target: str
+) -> None:
+    node = grown.fabric.nodes["m2"]
+    app = ada.app(target)
+    grown.fabric.cut(node.name)
+    try:
+        began = time.monotonic()
+        deployed_in_spite(ada, target)
+        took = time.monotonic() - began
+        elsewhere(grown, ada, target, node, app["formation"]["web"])
+        with running(load_on(grown, target)) as load:
+            time.sleep(5)
+    finally:
+        grown.fabric.mend(node.name)
+        back(grown, node)
+    print(f"{node.name} lost: a deploy right afterwards took {took:.1f} s")
+    assert load.failures == []
+    host = {"Host": f"{target}.apps.localhost"}
+    eventually(lambda: grown.http.get(f"http://{node.address}/", headers=host).status_code == 200, within=60)
