@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     git_https_token: str | None = Field(
         default=None, description="Token for private repositories over HTTPS", repr=False
     )
+    git_https_token_file: Path | None = Field(default=None, description="Instead of the token, a file that holds it")
     git_ssh_key_file: Path | None = Field(default=None, description="SSH key for private repositories")
     git_credential_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("github.com",), description="Git hosts that get the token and the key, never over plain HTTP"
@@ -162,7 +163,9 @@ class Settings(BaseSettings):
 
     @property
     def token(self) -> Secret | None:
-        return Secret(self.git_https_token) if self.git_https_token else None
+        if self.git_https_token:
+            return Secret(self.git_https_token)
+        return Secret(self.git_https_token_file.read_text().strip()) if self.git_https_token_file else None
 
     @property
     def effective_database_url(self) -> str:

@@ -41,7 +41,7 @@ def filled(path: str, ids: dict[str, str], *, app: str) -> str:
             path = path.replace("{id}", value)
     for name in ("version", "run_id", "job_id", "key", "user_id", "invitation_id"):
         path = path.replace(f"{{{name}}}", ids[name])
-    return path.replace("{slug}", "pro")
+    return path.replace("{slug}", "pro").replace("{name}", "m1")
 
 
 def test_every_route_answers_404_for_what_is_anothers(

@@ -40,6 +40,8 @@ WHO = {
     "get_admin_overview": "P", "list_admin_organizations": "P", "get_admin_organization": "P",
     "set_organization_limits": "P", "list_admin_plans": "P", "create_admin_plan": "P", "get_admin_plan": "P",
     "edit_admin_plan": "P", "delete_admin_plan": "P", "retire_admin_plan": "P", "reinstate_admin_plan": "P",
+    "list_admin_nodes": "P", "get_admin_node": "P", "drain_admin_node": "P", "activate_admin_node": "P",
+    "remove_admin_node": "P",
 }  # fmt: skip
 BODIES: dict[str, Any] = {
     "create_api_token": {"name": "t"}, "create_organization": {"name": "New"}, "accept_invitation": {"token": "ski_x"},
@@ -58,7 +60,7 @@ BODIES: dict[str, Any] = {
 # What an allowed one gets where it is no success: the objects are not in a state for it, or what is asked is none.
 BUT = {
     "accept_invitation": 404, "cancel_application_deployment": 409, "register_account": 422, "log_in": 422,
-    "follow_log_lines": 422, "follow_deployment_log_lines": 422, "follow_run_log_lines": 422,
+    "remove_admin_node": 409, "follow_log_lines": 422, "follow_deployment_log_lines": 422, "follow_run_log_lines": 422,
 }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ import signal
 import time
 
 import pytest
-from cluster_state import BACK_S, app_tasks, deployed_in_spite, load_on, parts, ready, scale_part
+from cluster_state import BACK_S, app_tasks, deployed_in_spite, load_on, parts, ready, refused, scale_part
+from engines import Node
 from load import running
 from site_under_test import Client, eventually
 
@@ -42,3 +43,32 @@ def test_losing_a_copy_of_the_control_plane_is_unnoticed(part: str, grown: Clust
         deployed_in_spite(ada, target)
     assert load.failures == []
     eventually(lambda: len(parts(grown, part)) == 2, within=60, what="two copies again")
+
+
+def tasks_of(grown: Cluster, *names: str) -> set[str]:
+    with grown.first.speaking() as engine:
+        return {
+            task["ID"] for name in names
+            for task in engine.get("/tasks", filters={"service": [f"skypanel-{name}"], "desired-state": ["running"]})
+        }  # fmt: skip
+
+
+def edges(node: Node) -> set[str]:
+    with node.speaking() as engine:
+        return {each["Id"] for each in engine.get("/containers/json", filters={"label": ["skypanel.part=edge"]})}
+
+
+def test_a_change_of_the_stack_is_rolled_out_without_a_failed_request_and_restarts_only_what_changed(
+    grown: Cluster, ada: Client, target: str
+) -> None:
+    kept, changed = tasks_of(grown, "postgres", "registry"), tasks_of(grown, "server", "worker")
+    edge = edges(grown.first)
+    said = grown.env | {"SKYPANEL_LOG_LEVEL": "debug"}
+    with running(load_on(grown, target)) as load:
+        grown.init(env=said)
+        ada.deployed(target)
+    # No connection is refused. A Traefik that ends closes what is idle, and streams after ten seconds.
+    assert refused(load) == []
+    assert tasks_of(grown, "postgres", "registry") == kept
+    assert not tasks_of(grown, "server", "worker") & changed
+    assert not edges(grown.first) & edge

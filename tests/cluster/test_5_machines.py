@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from cluster_state import BACK_S, app_tasks, deployed_in_spite, in_spite, load_on
+from cluster_state import BACK_S, app_tasks, deployed_in_spite, in_spite, load_on, refused
 from engines import Node
 from git_http import GitHttpServer
 from load import running
@@ -109,8 +109,7 @@ def test_when_an_engine_is_killed_its_replicas_answer_on_and_return_elsewhere(
             node.start()
             back(grown, node)
     print(f"engine of {node.name} killed: replicas elsewhere after {took:.1f} s, {len(load.failures)} failed")
-    # Streams end with the replica that they lead to; requests do not.
-    assert [each for each in load.failures if "websocket" not in each and "events" not in each] == []
+    assert refused(load) == []
 
 
 def test_when_a_machine_is_lost_the_others_answer_and_its_replicas_return_elsewhere(

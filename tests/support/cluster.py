@@ -66,11 +66,11 @@ class Cluster:
     def port(self) -> int:
         return 80
 
-    def init(self, *arguments: str, on: Node | None = None) -> str:
+    def init(self, *arguments: str, on: Node | None = None, env: dict[str, str] | None = None) -> str:
         node = on or self.first
         return node.run(
             SKYPANEL, "cluster", "init", "--advertise", node.address, "--edge-dir", str(self.edge_dir), *arguments,
-            env=self.env,
+            env=env or self.env,
         )  # fmt: skip
 
     def join(self, name: str, *arguments: str) -> str:

@@ -15,7 +15,9 @@ from skypanel.accounts.models import ApiToken, User, UserSession
 from skypanel.accounts.sessions import start_session
 from skypanel.accounts.tokens import create_token
 from skypanel.db import Session
+from skypanel.drivers.machines import Machine
 from skypanel.kit.ids import new_id
+from skypanel.nodes.watch import note
 from skypanel.orgs.models import Membership
 
 ROLES = ("owner", "admin", "developer", "viewer")
@@ -129,8 +131,10 @@ def belongings(world: World, organization: str = "acme") -> Ids:
         )
         token = create_token(session, user_id=viewer.user_id, name="t", expires_at=None, now=world.now).row.id
         member_id = member.id
+        nodes = [Machine(new_id(), "192.0.2.1", False, True, 1000, 1024) for _ in range(2)]
+        note(session, nodes, world.now)
     return {
         "id": app_id, "version": "1", "run_id": run["run"]["id"], "job_id": run["job_id"], "key": "A",
         "organization": viewer.organization_id, "invitation_id": invited["invitation"]["id"], "user_id": member_id,
-        "token": token, "slug": "standard",
+        "token": token, "slug": "standard", "name": nodes[0].name,
     }  # fmt: skip

@@ -6,18 +6,21 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from skypanel.drivers.router.traefik import setup
-from skypanel.drivers.router.traefik.command import any_launcher
+from skypanel.drivers.router.traefik.command import any_launcher, traefiks
 from skypanel.drivers.router.traefik.config import RouterConfig
+from skypanel.drivers.router.traefik.processes import Process, alive
 from skypanel.edge.follow import Follower
 
 log = logging.getLogger(__name__)
 RESOLVE_EVERY_S = 1.0
+SERVE_OUT_S = 60.0
 
 
 class Running(Protocol):
@@ -69,6 +72,7 @@ class Edge:
         setup.prepare(self._config(), now=datetime.now(UTC))
         router = self.launcher()
         follower: Follower | None = None
+        ours: Sequence[Process] = ()
         while not stopping.is_set():
             if self.servers.look():
                 setup.write_platform(self._config())
@@ -76,7 +80,9 @@ class Edge:
                 follower = self._follow()
             if router.ended() and self.replaced():
                 log.info("another edge has taken this node over")
+                self._serve_out(ours, stopping)
                 break
+            ours = traefiks(self.config.directory) or ours
             if router.ended():
                 log.warning("the router's launcher ended; it is started again")
                 router = self.launcher()
@@ -85,6 +91,13 @@ class Edge:
             follower.stop()
         if not router.ended():
             router.stop()
+
+    def _serve_out(self, ours: Sequence[Process], stopping: threading.Event) -> None:
+        """The end of this process ends everything in its container: not before the other's Traefik is ready, has told
+        ours to end, and that has answered what it had begun."""
+        deadline = time.monotonic() + SERVE_OUT_S
+        while any(alive(process) for process in ours) and time.monotonic() < deadline:
+            stopping.wait(0.1)
 
     def replaced(self) -> bool:
         """Whether the launcher of another edge has the ports now: it ends the one before it."""

@@ -19,7 +19,7 @@ from skypanel.manage.pids import write_pid
 
 _BASIC = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "TZ", "PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _CERTIFICATES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
-_NOT_FOR_THE_SERVER = ("SKYPANEL_GIT_HTTPS_TOKEN", "SKYPANEL_GIT_SSH_KEY_FILE")
+_NOT_FOR_THE_SERVER = ("SKYPANEL_GIT_HTTPS_TOKEN", "SKYPANEL_GIT_HTTPS_TOKEN_FILE", "SKYPANEL_GIT_SSH_KEY_FILE")
 
 
 def code_paths() -> list[Path]:

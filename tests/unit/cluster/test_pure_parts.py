@@ -14,11 +14,14 @@ from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task, le
 from skypanel.drivers.runtime.swarm.names import LONGEST, secret_name, service_name
 from skypanel.drivers.runtime.swarm.service import Reserved, Surroundings, service, variables
 from skypanel.drivers.runtime.swarm.tasks import Task, moment, reason
+from skypanel.instance import Instance
 from skypanel.kit.ids import as_name
 from skypanel.kit.secret import Secret
 from skypanel.manage.cluster import firewall, stack
+from skypanel.manage.cluster.init import Options, choices_of
 from skypanel.manage.cluster.join import Invitation
 from skypanel.manage.preflight import CannotStart
+from skypanel.settings import Settings
 
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
 AROUND = Surroundings("abcd1234", "stack", "network", Reserved())
@@ -157,6 +160,26 @@ def test_parts_of_the_platform_differ_by_everything_but_the_ids_of_their_secrets
     other = stack.spec(stack.Part("registry", "image", files=[stack.File("key", b"other")]), secrets={})
     assert first["Labels"] != other["Labels"]
     assert first["TaskTemplate"]["ContainerSpec"]["Secrets"] != with_id["TaskTemplate"]["ContainerSpec"]["Secrets"]
+
+
+def test_what_opens_private_repositories_is_a_secret_of_the_workers_alone(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("a private key")
+    settings = Settings(data_dir=tmp_path, git_https_token="sesame", git_ssh_key_file=key)
+    found = choices_of(settings, Instance("i", 64_010, 64_010, "", 1), Options(), subnet="10.0.0.0/24")
+    worker, server = stack.worker_part(found), stack.server_part(found)
+    assert [(file.name, file.content) for file in worker.files] == [
+        ("git_https_token_file", b"sesame"), ("git_ssh_key_file", b"a private key"),
+    ]  # fmt: skip
+    assert worker.env["SKYPANEL_GIT_HTTPS_TOKEN_FILE"] == "/run/secrets/git_https_token_file"
+    assert server.files == ()
+    shown = str([stack.spec(part, secrets={}) for part in (worker, server)])
+    assert "sesame" not in shown
+    assert "private key" not in shown
+    inside = Settings(data_dir=tmp_path, git_https_token_file=tmp_path / "token")
+    (tmp_path / "token").write_text("sesame\n")
+    assert inside.token is not None
+    assert inside.token.reveal() == "sesame"
 
 
 def test_an_invitation_is_one_line_and_nonsense_is_refused(tmp_path: Path) -> None:

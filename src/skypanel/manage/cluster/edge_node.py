@@ -18,11 +18,10 @@ from skypanel.manage.preflight import CannotStart
 
 OWNER, EDGE = "skypanel-ingress", "skypanel-edge"
 IMAGE = "skypanel.image"
-READY_S = 60.0
+READY_S = 120.0
 # Connections that wait at a listener go to the next one when it closes. What was sent to a machine that is lost is
 # given up after some 25 s instead of 15 min, and whoever waits for it is told so.
 SYSCTLS = {"net.ipv4.tcp_migrate_req": "1", "net.ipv4.tcp_retries2": "6"}
-GRACE_S = 30
 
 
 @dataclass(frozen=True)
@@ -117,13 +116,19 @@ def _replace(engine: EngineClient, wanted: Ingress, old: list[str]) -> None:
         engine.post(f"/containers/{container}/update", {"RestartPolicy": {"Name": "no"}})
     made = _create(engine, f"{EDGE}-{int(time.time())}", body)
     deadline = time.monotonic() + READY_S
-    while not _ready(engine, made):
+    # Whoever answers may still be the old one: it has been replaced when it has ended, by itself.
+    while any(_runs(engine, container) for container in old) or not _ready(engine, made):
         if time.monotonic() > deadline:
+            for container in old:
+                engine.post(f"/containers/{container}/update", {"RestartPolicy": {"Name": "always"}})
             raise CannotStart(f"The router of this machine does not get ready: docker logs {made[:12]} says why.")
-        time.sleep(0.1)
+        time.sleep(0.2)
     for container in old:
-        engine.post(f"/containers/{container}/stop", t=str(GRACE_S), timeout_s=GRACE_S + 20)
         engine.delete(f"/containers/{container}", force="1")
+
+
+def _runs(engine: EngineClient, container: str) -> bool:
+    return bool(engine.get(f"/containers/{container}/json")["State"]["Running"])
 
 
 def _ready(engine: EngineClient, container: str) -> bool:

@@ -34,7 +34,7 @@ READY_S = 90.0
 # What the server and worker of a cluster are told besides: everything that the operator's environment says.
 NOT_PASSED = frozenset({
     "data_dir", "runtime", "host", "http_port", "https_port", "database_url", "docker_socket", "node_name",
-    "git_https_token", "git_ssh_key_file", "trusted_proxies", "network_pool",
+    "git_https_token", "git_https_token_file", "git_ssh_key_file", "trusted_proxies", "network_pool",
 })  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def prepare_ground(settings: Settings, options: Options, say: Say) -> Ground:
     instance = _prepare(settings, say)
     swarm.label(node, {stack.DATA_LABEL: "yes"})
     subnet = swarm.network(PLATFORM_NETWORK)["IPAM"]["Config"][0]["Subnet"]
-    choices = _choices(settings, instance, options, subnet=subnet)
+    choices = choices_of(settings, instance, options, subnet=subnet)
     swarm = _ensure_registry(swarm, settings, choices, address, say)
     choices = _publish_images(swarm, settings, choices, say)
     if choices.registry_image is not None:  # again, from its own: where other machines find its image
@@ -135,7 +135,7 @@ def _prepare(settings: Settings, say: Say) -> Instance:
     return instance
 
 
-def _choices(settings: Settings, instance: Instance, options: Options, *, subnet: str) -> Choices:
+def choices_of(settings: Settings, instance: Instance, options: Options, *, subnet: str) -> Choices:
     passed: dict[str, str] = {}
     for name in settings.model_fields_set - NOT_PASSED:
         value = getattr(settings, name)
@@ -149,8 +149,18 @@ def _choices(settings: Settings, instance: Instance, options: Options, *, subnet
         data_dir=settings.data_dir, docker_socket=settings.docker_socket, platform_image=settings.platform_image,
         postgres_image=None if settings.database_url else settings.postgres_image,
         registry_image=None if settings.registry_insecure else settings.registry_image,
-        settings=passed, copies=options.copies, server_uid=instance.uid or 64_009,
+        settings=passed, copies=options.copies, server_uid=instance.uid or 64_009, git_files=_git_files(settings),
     )  # fmt: skip
+
+
+def _git_files(settings: Settings) -> list[File]:
+    """As secrets of the swarm: neither the data directory nor an environment has them."""
+    found = []
+    if settings.token is not None:
+        found.append(File("git_https_token_file", settings.token.reveal().encode()))
+    if settings.git_ssh_key_file is not None:
+        found.append(File("git_ssh_key_file", settings.git_ssh_key_file.read_bytes()))
+    return found
 
 
 def _ensure_registry(swarm: Swarm, settings: Settings, choices: Choices, address: str, say: Say) -> Swarm:
@@ -271,7 +281,7 @@ def ingress_of(settings: Settings, options: Options, image: str) -> edge_node.In
     env = {
         "SKYPANEL_HTTP_PORT": str(settings.http_port), "SKYPANEL_HTTPS_PORT": str(settings.https_port),
         "SKYPANEL_DOCKER_SOCKET": str(settings.docker_socket), "SKYPANEL_DASHBOARD_HOST": settings.dashboard_host,
-        "SKYPANEL_CONTROL_PLANE": settings.control_plane,
+        "SKYPANEL_CONTROL_PLANE": settings.control_plane, "SKYPANEL_LOG_LEVEL": settings.log_level,
         "SKYPANEL_SWARM_ADDRESS_POOL": settings.swarm_address_pool,
     }  # fmt: skip
     return edge_node.Ingress(

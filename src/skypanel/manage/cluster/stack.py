@@ -147,6 +147,7 @@ class Choices:
     settings: Mapping[str, str]  # SKYPANEL_… for server and worker
     copies: int
     server_uid: int
+    git_files: Sequence[File] = ()  # what opens private repositories; only workers get them
 
 
 def registry_part(choices: Choices, files: Sequence[File], *, name: str) -> Part:
@@ -221,8 +222,10 @@ def server_part(choices: Choices) -> Part:
 
 def worker_part(choices: Choices) -> Part:
     directory, socket = str(choices.data_dir), str(choices.docker_socket)
+    opens = {f"SKYPANEL_{file.name.upper()}": f"/run/secrets/{file.name}" for file in choices.git_files}
     return Part(
         "worker", choices.platform_image, arguments=["python3", "-m", "skypanel.manage.worker"],
-        env=_environment(choices), mounts=[(directory, directory, True), (socket, socket, True)],
+        env=_environment(choices) | opens, files=choices.git_files,
+        mounts=[(directory, directory, True), (socket, socket, True)],
         copies=choices.copies, where=[f"node.labels.{DATA_LABEL}==yes", "node.role==manager"], grace_s=30,
     )  # fmt: skip

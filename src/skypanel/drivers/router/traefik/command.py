@@ -40,6 +40,11 @@ def any_launcher(directory: Path) -> bool:
     return bool(_processes(directory, "launchers"))
 
 
+def traefiks(directory: Path) -> list[Process]:
+    """Those that serve there, and those that serve what they have begun."""
+    return _processes(directory, "traefiks")
+
+
 def reload(directory: Path) -> bool:
     """Replaces Traefik by one that reads static.yml anew, without a lost request. False when no launcher runs."""
     launchers = _processes(directory, "launchers")
@@ -54,6 +59,6 @@ def rotate(directory: Path, *, uid: int | None = None, gid: int | None = None) -
     log, old = directory / "access.log", directory / "access.log.1"
     log.rename(old)
     create_log(log, uid=uid, gid=gid)
-    for pid, _ in _processes(directory, "traefiks"):
+    for pid, _ in traefiks(directory):
         os.kill(pid, signal.SIGUSR1)
     return old
