@@ -16,8 +16,8 @@ class Answer:
     body: str
 
 
-def ask(port: int, host: str, path: str = "/", *, timeout_s: float = 10) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+def ask(port: int, host: str, path: str = "/", *, timeout_s: float = 10, address: str = "127.0.0.1") -> Answer:
+    connection = http.client.HTTPConnection(address, port, timeout=timeout_s)
     try:
         connection.request("GET", path, headers={"Host": host, "Connection": "close"})
         response = connection.getresponse()
@@ -27,14 +27,15 @@ def ask(port: int, host: str, path: str = "/", *, timeout_s: float = 10) -> Answ
 
 
 def until(
-    port: int, host: str, accepts: Callable[[Answer], bool], *, within_s: float = 60, every_s: float = 0.01
-) -> float:
+    port: int, host: str, accepts: Callable[[Answer], bool], *, within_s: float = 60, every_s: float = 0.01,
+    address: str = "127.0.0.1",
+) -> float:  # fmt: skip
     """`time.monotonic()` of the first answer that is accepted."""
     deadline = time.monotonic() + within_s
     last: object = None
     while time.monotonic() < deadline:
         try:
-            last = ask(port, host)
+            last = ask(port, host, address=address)
             if accepts(last):
                 return time.monotonic()
         except OSError as error:

@@ -7,10 +7,8 @@ that is closed with 1001 and an event stream that ends properly are reconnects, 
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +16,10 @@ from pathlib import Path
 
 from git_http import GitHttpServer
 from load import Load
+from load import running as loaded
+from sample_apps import load_target
 from site_under_test import Client, eventually, site
 
-from bench import ROOT
 from bench.report import Row, median, percentile, publish
 
 SLUG = "target"
@@ -30,19 +29,11 @@ REQUESTS = ("new", "keep-alive", "slow", "websocket", "events")
 
 
 @contextmanager
-def under_load(client: Client) -> Iterator[Load]:
-    load = Load(f"{SLUG}.apps.localhost", client.site.port)
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(load.run(stop)))
-    thread.start()
-    try:
+def under_load(client: Client, address: str) -> Iterator[Load]:
+    load = Load(f"{SLUG}.apps.localhost", client.site.port, address)
+    with loaded(load):
         eventually(lambda: load.done["new"] > 50, what="load")
         yield load
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(60)
-        loop.close()
 
 
 def draining(client: Client) -> bool:
@@ -77,48 +68,47 @@ VERBS: dict[str, Callable[[Client, int], object]] = {
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     runtime = sys.argv[2] if len(sys.argv) > 2 else "auto"
-    rows: list[Row] = []
-    detail: dict[str, object] = {"rounds of each verb": rounds, "runtime": runtime}
     with tempfile.TemporaryDirectory(prefix="skypanel-bench-") as name:
         directory = Path(name)
-        target = ROOT / "tests" / "apps" / "load-target"
         settings = {"SKYPANEL_RUNTIME": runtime, "SKYPANEL_STOP_GRACE_S": "3", "SKYPANEL_DRAIN_TIMEOUT_S": DRAIN_S}
-        with (
-            GitHttpServer(directory / "repositories") as git,
-            site(directory, **settings) as running,
-        ):
+        with GitHttpServer(directory / "repositories") as git, site(directory, **settings) as running:
             client = running.register("ada")
-            git.make(SLUG, {path.name: path.read_text() for path in target.iterdir()})
-            client.create(SLUG, git.url(SLUG), health_check={"type": "http", "path": "/"})
+            client.create(SLUG, load_target(git), health_check={"type": "http", "path": "/"})
             client.deployed(SLUG)
-            with under_load(client) as at_rest:
-                time.sleep(5)
-            detail["at rest"] = quick(at_rest)
-            for verb, act in VERBS.items():
-                took = []
-                with under_load(client) as load:
-                    for number in range(rounds):
-                        began = time.monotonic()
-                        act(client, number)
-                        took.append(time.monotonic() - began)
-                        time.sleep(PAUSE_S)
-                    eventually(lambda: not draining(client), within=60, what="the end of the old replicas")
-                done = {kind: load.done[kind] for kind in REQUESTS}
-                missing = [kind for kind, count in done.items() if not count]
-                detail[verb] = {
-                    "done": dict(load.done), "failures": load.failures[:50], "seconds of the verb": median(took),
-                    **quick(load), "never done": missing,
-                }  # fmt: skip
-                rows.append(
-                    Row(
-                        f"failed requests during {rounds} × {verb}", len(load.failures) + len(missing), "failed", 0,
-                        note=f"of {sum(done.values()):,}",
-                    )
-                )  # fmt: skip
-                print(f"{verb}: {done}, {reconnects(load)}, {quick(load)}, failures: {len(load.failures)}", flush=True)
-                for failure in load.failures[:10]:
-                    print(f"  {failure}")
-    publish("zero_failed", rows, detail=detail)
+            rows, detail = every_verb(client, rounds)
+    publish("zero_failed", rows, detail={"runtime": runtime, **detail})
+
+
+def every_verb(
+    client: Client, rounds: int, *, address: str = "127.0.0.1", where: str = ""
+) -> tuple[list[Row], dict[str, object]]:
+    """The verbs, so many times each, on the app that runs already."""
+    rows: list[Row] = []
+    detail: dict[str, object] = {"rounds of each verb": rounds}
+    with under_load(client, address) as at_rest:
+        time.sleep(5)
+    detail["at rest"] = quick(at_rest)
+    for verb, act in VERBS.items():
+        took = []
+        with under_load(client, address) as load:
+            for number in range(rounds):
+                began = time.monotonic()
+                act(client, number)
+                took.append(time.monotonic() - began)
+                time.sleep(PAUSE_S)
+            eventually(lambda: not draining(client), within=60, what="the end of the old replicas")
+        done = {kind: load.done[kind] for kind in REQUESTS}
+        missing = [kind for kind, count in done.items() if not count]
+        detail[verb] = {
+            "done": dict(load.done), "failures": load.failures[:50], "seconds of the verb": median(took),
+            **quick(load), "never done": missing,
+        }  # fmt: skip
+        what = f"failed requests during {rounds} × {verb}{where}"
+        rows.append(Row(what, len(load.failures) + len(missing), "failed", 0, note=f"of {sum(done.values()):,}"))
+        print(f"{verb}: {done}, {reconnects(load)}, {quick(load)}, failures: {len(load.failures)}", flush=True)
+        for failure in load.failures[:10]:
+            print(f"  {failure}")
+    return rows, detail
 
 
 def quick(load: Load) -> dict[str, float]:

@@ -41,7 +41,7 @@ WHO = {
     "set_organization_limits": "P", "list_admin_plans": "P", "create_admin_plan": "P", "get_admin_plan": "P",
     "edit_admin_plan": "P", "delete_admin_plan": "P", "retire_admin_plan": "P", "reinstate_admin_plan": "P",
     "list_admin_nodes": "P", "get_admin_node": "P", "drain_admin_node": "P", "activate_admin_node": "P",
-    "remove_admin_node": "P",
+    "remove_admin_node": "P", "add_admin_node": "P",
 }  # fmt: skip
 BODIES: dict[str, Any] = {
     "create_api_token": {"name": "t"}, "create_organization": {"name": "New"}, "accept_invitation": {"token": "ski_x"},
@@ -52,6 +52,7 @@ BODIES: dict[str, Any] = {
     "scale_application": {"replicas": 1}, "run_command": {"command": "ls"},
     "set_application_variables": {"vars": {"B": "2"}}, "import_variables": {"content": "B=2"},
     "set_organization_limits": {"max_apps": 5}, "edit_admin_plan": {"name": "Better"},
+    "add_admin_node": {"host": "192.0.2.9", "private_key": "x"},
     "create_admin_plan": {
         "slug": "nano", "name": "Nano", "cpu_millis": 250, "memory_mb": 256, "disk_mb": 512, "max_replicas": 1,
         "price_per_hour": "0.003",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +36,25 @@ def nodes_list(json: Json = False) -> None:
     for node in items:
         if node["alert"]:
             print(f" !     {node['alert']}")
+
+
+@nodes.command("add")
+def nodes_add(
+    host: Annotated[str, typer.Argument(help="Its address")],
+    key: Annotated[Path, typer.Option(help="Private SSH key without a passphrase")],
+    user: Annotated[str, typer.Option(help="root, or one with sudo")] = "root",
+    port: Annotated[int, typer.Option(help="Of SSH")] = 22,
+    manager: Annotated[bool, typer.Option("--manager", help="It votes, and runs copies of server and worker")] = False,
+    ingress: Annotated[bool, typer.Option("--ingress", help="It takes visitors' requests")] = False,
+    json: Json = False,
+) -> None:
+    """Let a machine with the Docker Engine join, through SSH from a manager."""
+    from skypanel.cli.output import print_json
+
+    body = {"host": host, "port": port, "user": user, "private_key": key.read_text(), "ingress": ingress,
+            "role": "manager" if manager else "worker"}  # fmt: skip
+    found = _node(api().post("/api/admin/paas/nodes", body))
+    print_json(found) if json else print(f"{host} joins. How it gets on: skypanel nodes list")
 
 
 @nodes.command("drain")

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from skypanel.kit.secret import Secret
+
 MIB = 1 << 20
 
 
@@ -26,8 +28,29 @@ class Machine:
     memory_mb: int
 
 
+@dataclass(frozen=True)
+class Newcomer:
+    """A machine that is to join, and how SSH gets there. `host_key` None: whatever it shows the first time."""
+
+    host: str
+    port: int
+    user: str
+    private_key: Secret
+    host_key: str | None
+    manager: bool
+    ingress: bool
+
+    def opened(self) -> dict[str, object]:
+        """With the key as it is: to be encrypted, or handed to a program on its standard input."""
+        return {**vars(self), "private_key": self.private_key.reveal()}
+
+
 class Machines(Protocol):
     def list(self) -> Sequence[Machine]: ...
+
+    def add(self, newcomer: Newcomer) -> None:
+        """Lets it join. Raises MachinesFailed with what it said."""
+        ...
 
     def close_to_new(self, name: str) -> None:
         """Nothing new is placed there; what runs there goes on."""
@@ -62,6 +85,9 @@ class OneMachine:
         raise MachinesFailed(f"{name} is the only machine; there is nowhere to move its applications to.")
 
     empty = open = forget = close_to_new
+
+    def add(self, newcomer: Newcomer) -> None:
+        raise MachinesFailed(f"{newcomer.host} can only join a cluster; `skypanel cluster adopt` makes this one.")
 
     def wait(self, timeout_s: float) -> None:
         time.sleep(timeout_s)

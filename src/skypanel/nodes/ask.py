@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import orjson
 import sqlalchemy as sa
 
+from skypanel.apps.vault import Encrypts
 from skypanel.db import Session
+from skypanel.drivers.machines import Newcomer
 from skypanel.errors import Conflict, NotFound
 from skypanel.jobs import enqueue, request_cancel
 from skypanel.nodes.models import Availability, Node
@@ -32,10 +37,28 @@ def request_drain(session: Session, name: str) -> Node:
     return node
 
 
+def request_join(session: Session, newcomer: Newcomer, *, vault: Encrypts, now: datetime) -> Node:
+    """Its key is encrypted until it is used. Raises Conflict `node_exists`."""
+    node = session.get(Node, newcomer.host, with_for_update=True)
+    if node is not None and node.availability != Availability.FAILED:
+        raise Conflict(f"{newcomer.host} is a machine of the cluster, or joins already.", code="node_exists")
+    if node is None:
+        node = Node(name=newcomer.host, cpu_millis=0, memory_mb=0, created_at=now, seen_at=now)
+        session.add(node)
+    node.address, node.manager, node.seen_at = newcomer.host[:60], newcomer.manager, now
+    node.availability, node.note = Availability.JOINING, None
+    sealed = vault.encrypt(orjson.dumps(newcomer.opened())).decode()
+    node.job_id = enqueue(
+        session, kind="node.add", queue="nodes", key=f"node:{node.name}", max_attempts=1,
+        args={"name": node.name, "sealed": sealed},
+    )  # fmt: skip
+    return node
+
+
 def request_activate(session: Session, name: str) -> Node:
     """It takes applications again; a drain that is under way ends. Raises NotFound."""
     node = get_node(session, name)
-    if node.availability != Availability.ACTIVE:
+    if node.availability in (Availability.DRAINING, Availability.DRAINED):
         if node.job_id is not None:
             request_cancel(session, node.job_id)
         node.availability, node.note = Availability.ACTIVE, None
@@ -46,6 +69,9 @@ def request_activate(session: Session, name: str) -> Node:
 def request_removal(session: Session, name: str) -> Node:
     """Raises NotFound; Conflict `node_in_use`, `managers_majority`."""
     node = get_node(session, name)
+    if node.availability == Availability.FAILED:
+        session.delete(node)
+        return node
     if node.lost_at is None and node.availability != Availability.DRAINED:
         raise Conflict(f"{name} is in use. Drain it first.", code="node_in_use")
     managers = list(session.scalars(sa.select(Node).where(Node.manager)))

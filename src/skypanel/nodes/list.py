@@ -27,6 +27,8 @@ class NodeUse:
         node = self.node
         if node.lost_at is not None:
             return f"{node.name} is lost since {node.lost_at:%Y-%m-%d %H:%M} UTC; its replicas are started elsewhere."
+        if node.availability == Availability.FAILED:
+            return f"{node.name} did not join: {node.note}"
         if node.availability == Availability.DRAINING and node.note:
             return f"{node.name} is not drained yet: {node.note}."
         return None

@@ -17,6 +17,8 @@ class Availability(StrEnum):
     ACTIVE = "active"
     DRAINING = "draining"  # nothing new is placed there, applications move away
     DRAINED = "drained"
+    JOINING = "joining"  # a row by the name of its host, until it is a machine of the cluster
+    FAILED = "failed"  # to join; the note says why
 
 
 class Node(Base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import sqlalchemy as sa
 
 from skypanel.apps.models import App, Wanted
@@ -9,8 +10,9 @@ from skypanel.db import Session
 from skypanel.deployments.ask_release import app_key
 from skypanel.deployments.models import Replica, ReplicaState
 from skypanel.deployments.platform import Platform
-from skypanel.drivers.machines import Machines
+from skypanel.drivers.machines import Machines, MachinesFailed, Newcomer
 from skypanel.jobs import Job, JobContext, JobState, enqueue
+from skypanel.kit.secret import Secret
 from skypanel.nodes.models import Availability, Node
 
 LOOK_S = 0.5
@@ -35,6 +37,30 @@ def drain(ctx: JobContext, platform: Platform, machines: Machines, *, name: str)
             return
     machines.empty(name)
     ctx.tx_step("drained", lambda session: _set(session, name, Availability.DRAINED))
+
+
+def add(platform: Platform, machines: Machines, *, name: str, sealed: str) -> None:
+    """Once: a machine that does not join is `failed`, with what it said."""
+    asked = orjson.loads(platform.vault.decrypt(sealed.encode()))
+    newcomer = Newcomer(**asked | {"private_key": Secret(asked["private_key"])})
+    why: str | None = None
+    try:
+        machines.add(newcomer)
+    except MachinesFailed as error:
+        why = str(error)
+    with platform.database.transaction() as session:
+        node = session.get(Node, name)
+        if node is not None and why is not None:
+            node.availability, node.note = Availability.FAILED, why
+        elif node is not None and node.availability == Availability.JOINING:
+            session.delete(node)  # it has a row by its own name, at the next look
+
+
+def interrupted(platform: Platform, *, name: str) -> None:
+    with platform.database.transaction() as session:
+        node = session.get(Node, name)
+        if node is not None and node.availability == Availability.JOINING:
+            node.availability, node.note = Availability.FAILED, "the platform was interrupted; add it again"
 
 
 def activate(machines: Machines, *, name: str) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from skypanel.db import Database, Session
 from skypanel.drivers.machines import Machine, Machines
 from skypanel.kit.clock import Clock
-from skypanel.nodes.models import Node
+from skypanel.nodes.models import Availability, Node
 
 log = logging.getLogger(__name__)
 BEAT_S = 10.0
@@ -55,4 +55,5 @@ def note(session: Session, found: Sequence[Machine], now: datetime) -> None:
             node.lost_at = now
             log.error("the machine %s is lost; its replicas are started elsewhere", node.name)
     for node in known.values():
-        session.delete(node)
+        if node.availability not in (Availability.JOINING, Availability.FAILED):
+            session.delete(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,7 +66,8 @@ def swarm_api(settings: Settings, instance: Instance) -> SwarmApi:
 
 
 def swarm_machines(settings: Settings) -> SwarmMachines:
-    return SwarmMachines(EngineClient(settings.docker_socket))
+    join = (sys.executable, "-m", "skypanel.manage.cluster.reach")
+    return SwarmMachines(EngineClient(settings.docker_socket), join=join)
 
 
 def swarm_runtime(settings: Settings, instance: Instance, *, collects: Callable[[], bool]) -> SwarmRuntime:

@@ -51,6 +51,10 @@ def handlers(
         "replica.drain": on(drain),
         "app.retention": JobKind(partial(_second, retain, platform)),
         "app.clear_build_cache": JobKind(lambda _ctx, *, app_id: platform.builder.clear_cache(app_id)),
+        "node.add": JobKind(
+            lambda _ctx, *, name, sealed: move.add(platform, machines, name=name, sealed=sealed),
+            lambda ctx, _error: move.interrupted(platform, name=ctx.args["name"]),
+        ),
         "node.drain": JobKind(lambda ctx, *, name: move.drain(ctx, platform, machines, name=name)),
         "node.activate": JobKind(lambda _ctx, *, name: move.activate(machines, name=name)),
         "node.remove": JobKind(lambda _ctx, *, name: move.remove(platform, machines, name=name)),

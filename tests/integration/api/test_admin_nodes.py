@@ -94,6 +94,44 @@ def test_only_what_is_drained_or_lost_is_removed_and_never_the_managers_majority
     assert jobs(either_api) == ["node.remove", "node.remove"]
 
 
+def test_a_machine_is_added_once_and_its_key_is_nowhere_in_the_open(either_api):
+    admin = either_api.admin()
+    look(either_api, M1)
+    asked = {"host": "192.0.2.99", "private_key": "-----BEGIN sesame-----"}
+    assert admin.post(NODES, asked).json()["node"]["availability"] == "joining"
+    assert admin.post(NODES, asked).json()["code"] == "node_exists"
+    with either_api.database.reading() as session:
+        (job,) = session.scalars(sa.select(Job).where(Job.kind == "node.add"))
+        assert "sesame" not in str(job.args)
+    look(either_api, M1)
+    assert "192.0.2.99" in listed(admin), "it waits, though the cluster does not know it yet"
+
+
+def test_a_machine_that_did_not_join_says_why_and_is_tried_again_or_forgotten(either_api):
+    admin = either_api.admin()
+    asked = {"host": "192.0.2.99", "private_key": "x"}
+    admin.post(NODES, asked)
+    with either_api.database.transaction() as session:
+        node = session.get_one(Node, "192.0.2.99")
+        node.availability, node.note = "failed", "Connection refused"
+    assert listed(admin)["192.0.2.99"]["alert"] == "192.0.2.99 did not join: Connection refused"
+    assert admin.post(NODES, asked).json()["node"]["availability"] == "joining"
+    with either_api.database.transaction() as session:
+        session.get_one(Node, "192.0.2.99").availability = "failed"
+    assert admin.delete(f"{NODES}/192.0.2.99").status_code == 202
+    assert listed(admin) == {}
+
+
+def test_hosts_users_and_keys_are_checked(either_api):
+    admin = either_api.admin()
+    for wrong in (
+        {"host": "-oProxyCommand=x"}, {"host": "a b"}, {"user": "-x"}, {"user": "root;id"}, {"port": 0},
+        {"host_key": "ssh-ed25519 AAAA\n* ssh-rsa BBBB"}, {"role": "boss"},
+    ):  # fmt: skip
+        answer = admin.post(NODES, {"host": "192.0.2.99", "private_key": "x"} | wrong)
+        assert answer.status_code == 422, wrong
+
+
 def test_nobody_else_sees_or_touches_machines(either_api):
     ada = either_api.register("ada@example.com", "Engines")
     look(either_api, M1, W1)

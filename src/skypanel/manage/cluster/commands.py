@@ -95,14 +95,17 @@ def join(
     data_dir: DataDir = None,
 ) -> None:
     """Make this machine part of a cluster. Idempotent."""
-    from skypanel.drivers.engine.client import EngineFailed
+    from skypanel.drivers.engine.client import EngineClient, EngineFailed
     from skypanel.manage.cluster.join import Invitation, Role
     from skypanel.manage.cluster.join import join as enter
+    from skypanel.manage.cluster.place import Here
     from skypanel.manage.commands import settings_of, stop
     from skypanel.manage.preflight import CannotStart
 
     role = Role(manager, ingress, advertise, edge_dir)
     try:
-        enter(settings_of(data_dir=data_dir), Invitation.read(token), role, print)
+        settings = settings_of(data_dir=data_dir)
+        with EngineClient(settings.docker_socket, timeout_s=60) as engine:
+            enter(settings, Invitation.read(token), role, print, Here(engine))
     except (CannotStart, EngineFailed, OSError) as error:
         stop(str(error))

@@ -36,13 +36,17 @@ class Ingress:
     env: dict[str, str]
 
 
-def ensure_edge(engine: EngineClient, wanted: Ingress, *, token: str) -> bool:
-    """True when something had to change. Raises CannotStart."""
-    wanted.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-    key = wanted.directory / "edge.key"
+def keep_key(directory: Path, token: str) -> None:
+    """With which the edge of this machine asks the control plane."""
+    directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+    key = directory / "edge.key"
     if not key.exists() or key.read_text().strip() != token:
         key.touch(mode=0o600)
         key.write_text(token + "\n")
+
+
+def ensure_edge(engine: EngineClient, wanted: Ingress) -> bool:
+    """True when something had to change. Its key is there. Raises CannotStart."""
     owner = _ensure_owner(engine, wanted)
     current = _find(engine, label=f"{PART}=edge")
     mine = [each for each in current if each["Labels"].get(IMAGE) == _mark(wanted) and each["State"] == "running"]

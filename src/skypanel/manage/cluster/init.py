@@ -297,7 +297,8 @@ def _ensure_ingress(engine: EngineClient, settings: Settings, options: Options, 
     images = registry(settings)
     swarm = Swarm(engine, registry_auth=lambda: images.engine_auth(settings.registry))
     swarm.ensure_image(choices.platform_image)
-    changed = edge_node.ensure_edge(engine, wanted, token=token.reveal())
+    edge_node.keep_key(wanted.directory, token.reveal())
+    changed = edge_node.ensure_edge(engine, wanted)
     say(f"Ingress: {'started' if changed else 'as it was'}, ports {settings.http_port} and {settings.https_port}")
 
 

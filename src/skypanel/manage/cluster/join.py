@@ -14,7 +14,7 @@ from skypanel.drivers.builder.images import Registry
 from skypanel.drivers.engine.client import EngineClient
 from skypanel.kit.secret import Secret
 from skypanel.manage.cluster import edge_node, stack, trust
-from skypanel.manage.cluster.init import own_address
+from skypanel.manage.cluster.place import Place
 from skypanel.manage.cluster.swarm import Swarm
 from skypanel.manage.keys import EDGE
 from skypanel.manage.preflight import CannotStart
@@ -87,25 +87,24 @@ class Role:
     edge_dir: Path = Path("/var/lib/skypanel-edge")
 
 
-def join(settings: Settings, invited: Invitation, role: Role, say: Say) -> None:
+def join(settings: Settings, invited: Invitation, role: Role, say: Say, place: Place) -> None:
     """Idempotent. Raises CannotStart."""
-    engine = EngineClient(settings.docker_socket, timeout_s=60)
     images = Registry(
         f"https://{invited.registry}", user=invited.registry_user, password=Secret(invited.registry_password)
     )
-    swarm = Swarm(engine, registry_auth=lambda: images.engine_auth(invited.registry))
+    swarm = Swarm(place.engine, registry_auth=lambda: images.engine_auth(invited.registry))
     state = swarm.state()
-    trust.trust_registry(invited.registry, invited.registry_ca, invited.managers)
+    place.trust(invited.registry, invited.registry_ca, invited.managers)
     if state["LocalNodeState"] in ("inactive", ""):
-        address = role.advertise or own_address()
+        address = role.advertise or place.address()
         token = invited.manager_token if role.manager else invited.worker_token
         body = {"AdvertiseAddr": address, "ListenAddr": f"{address}:2377", "JoinToken": token,
                 "RemoteAddrs": [f"{manager}:2377" for manager in invited.managers]}  # fmt: skip
-        engine.post("/swarm/join", body, timeout_s=120)
+        place.engine.post("/swarm/join", body, timeout_s=120)
         say(f"Swarm: joined as {'a manager' if role.manager else 'a worker'} ({address})")
     state = _await_active(swarm)
     if state.get("ControlAvailable") and role.manager:
-        if not (settings.data_dir / "instance.json").exists():
+        if not place.has(settings.data_dir / "instance.json"):
             raise CannotStart(
                 f"{settings.data_dir} is not the cluster's: managers share it (NFS, say); mount it and run this again."
             )
@@ -114,18 +113,22 @@ def join(settings: Settings, invited: Invitation, role: Role, say: Say) -> None:
     for image in (invited.platform_image, invited.stack_image):  # now, and not when the first application waits for it
         swarm.ensure_image(image)
     if role.ingress:
-        name = str(engine.get("/info")["Name"])
-        env = {**invited.env, "SKYPANEL_NODE_NAME": name, "SKYPANEL_DOCKER_SOCKET": str(settings.docker_socket),
-               "SKYPANEL_HTTP_PORT": str(settings.http_port),
-               "SKYPANEL_HTTPS_PORT": str(settings.https_port)}  # fmt: skip
-        wanted = edge_node.Ingress(
-            invited.platform_image, role.edge_dir, settings.docker_socket, settings.http_port, settings.https_port, env
-        )
-        changed = edge_node.ensure_edge(engine, wanted, token=invited.edge_token)
-        say(f"Ingress: {'started' if changed else 'as it was'}, ports {settings.http_port} and {settings.https_port}")
+        _take_visitors(settings, invited, role, say, place)
     images.close()
-    engine.close()
-    say("This machine is part of the cluster.")
+    say("The machine is part of the cluster.")
+
+
+def _take_visitors(settings: Settings, invited: Invitation, role: Role, say: Say, place: Place) -> None:
+    name = str(place.engine.get("/info")["Name"])
+    env = {**invited.env, "SKYPANEL_NODE_NAME": name, "SKYPANEL_DOCKER_SOCKET": str(settings.docker_socket),
+           "SKYPANEL_HTTP_PORT": str(settings.http_port),
+           "SKYPANEL_HTTPS_PORT": str(settings.https_port)}  # fmt: skip
+    wanted = edge_node.Ingress(
+        invited.platform_image, role.edge_dir, settings.docker_socket, settings.http_port, settings.https_port, env
+    )
+    place.keep_key(role.edge_dir, invited.edge_token)
+    changed = edge_node.ensure_edge(place.engine, wanted)
+    say(f"Ingress: {'started' if changed else 'as it was'}, ports {settings.http_port} and {settings.https_port}")
 
 
 def _await_active(swarm: Swarm) -> stack.Json:

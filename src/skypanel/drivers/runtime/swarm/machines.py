@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from skypanel.drivers import shell
 from skypanel.drivers.engine.client import EngineClient, EngineFailed
-from skypanel.drivers.machines import MIB, Machine, MachinesFailed
+from skypanel.drivers.machines import MIB, Machine, MachinesFailed, Newcomer
 
 Json = dict[str, Any]
 DEMOTED_S = 30.0
+JOIN_S = 600.0
 AGAIN_S = 2.0
 
 
@@ -25,12 +28,22 @@ def _told() -> Iterator[None]:
 
 
 class SwarmMachines:
-    def __init__(self, engine: EngineClient) -> None:
-        self._engine = engine
+    """`join`: a program that lets a machine join, asked by JSON on its standard input."""
+
+    def __init__(self, engine: EngineClient, *, join: Sequence[str] = ()) -> None:
+        self._engine, self._join = engine, join
 
     def list(self) -> Sequence[Machine]:
         with _told():
             return sorted((_machine(each) for each in self._nodes().values()), key=lambda machine: machine.name)
+
+    def add(self, newcomer: Newcomer) -> None:
+        asked = json.dumps(newcomer.opened()).encode()
+        try:
+            shell.run(self._join, stdin=asked, env=dict(os.environ), timeout_s=JOIN_S)
+        except shell.CommandFailed as error:
+            lines = [line for line in error.output.splitlines() if line.strip()]
+            raise MachinesFailed(lines[-1].strip() if lines else str(error)) from error
 
     def close_to_new(self, name: str) -> None:
         self._set(name, Availability="pause")
