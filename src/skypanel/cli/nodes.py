@@ -41,7 +41,7 @@ def nodes_list(json: Json = False) -> None:
 @nodes.command("add")
 def nodes_add(
     host: Annotated[str, typer.Argument(help="Its address")],
-    key: Annotated[Path, typer.Option(help="Private SSH key without a passphrase")],
+    key: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Private SSH key without a passphrase")],
     user: Annotated[str, typer.Option(help="root, or one with sudo")] = "root",
     port: Annotated[int, typer.Option(help="Of SSH")] = 22,
     manager: Annotated[bool, typer.Option("--manager", help="It votes, and runs copies of server and worker")] = False,

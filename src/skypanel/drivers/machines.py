@@ -46,6 +46,11 @@ class Newcomer:
 
 
 class Machines(Protocol):
+    @property
+    def beat_s(self) -> float:
+        """How often they are worth a look when nothing has been heard."""
+        ...
+
     def list(self) -> Sequence[Machine]: ...
 
     def add(self, newcomer: Newcomer) -> None:
@@ -75,6 +80,8 @@ class Machines(Protocol):
 
 class OneMachine:
     """Of an installation without a cluster: this one, which can only be looked at."""
+
+    beat_s = 300.0
 
     def list(self) -> Sequence[Machine]:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MIB

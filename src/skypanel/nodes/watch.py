@@ -15,8 +15,7 @@ from skypanel.kit.clock import Clock
 from skypanel.nodes.models import Availability, Node
 
 log = logging.getLogger(__name__)
-BEAT_S = 10.0
-BEAT = timedelta(seconds=BEAT_S / 2)  # a row is not written more often only to say the same
+BEAT = timedelta(seconds=5)  # a row is not written more often only to say the same
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class NodeWatch:
             note(session, found, self.clock.now())
 
     def wait(self) -> None:
-        self.machines.wait(BEAT_S)
+        self.machines.wait(self.machines.beat_s)
 
 
 def note(session: Session, found: Sequence[Machine], now: datetime) -> None:

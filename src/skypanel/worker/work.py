@@ -87,7 +87,7 @@ class Worker:
         if self.leadership is not None:
             self.leadership.stop()
         for thread in threads:
-            if thread.ident is not None:
+            if thread.ident is not None and thread.name != "nodes":  # it waits for the engine, and holds nothing
                 thread.join(timeout=5)
         if self._broken is not None:
             raise SystemExit(f"the worker's thread {self._broken!r} has ended; see the log")

@@ -23,6 +23,7 @@ from skypanel.drivers.runtime.port import (
     RuntimeFailed,
 )
 from skypanel.drivers.runtime.swarm import SwarmRuntime
+from skypanel.drivers.runtime.swarm.api import Service
 from skypanel.drivers.runtime.swarm.claims import Claim
 from skypanel.drivers.runtime.swarm.scripts import HOLD_S
 from skypanel.manage.doctor import engine
@@ -121,6 +122,30 @@ def test_several_that_leave_at_once_each_find_their_end(house: House) -> None:
         list(pool.map(lambda spec: runtime.stop(spec.id, grace_s=5), specs[1:]))
     assert [service.replicas for service in runtime._api.services()] == [1]
     assert set(running(runtime, specs)) == {"web-1"}
+
+
+def test_a_service_is_removed_when_the_swarm_has_forgotten_the_tasks_that_ended(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine crashes when it forgets a task while the task's service is removed."""
+    runtime: SwarmRuntime = house.made[0]
+    specs = replicas(house, 3)
+    for spec in specs:
+        comes_up(runtime.start(spec))
+    left: list[str] = []
+    remove = runtime._api.remove
+
+    def watched(service: Service) -> None:
+        left.extend(task.wanted for task in runtime._api.tasks(service.id))
+        remove(service)
+
+    monkeypatch.setattr(runtime._api, "remove", watched)
+    runtime.retire([spec.id for spec in specs])
+    for spec in specs:
+        runtime.stop(spec.id, grace_s=5)
+        runtime.remove(spec.id)
+    assert left == []
+    assert runtime._api.services() == []
 
 
 def test_a_dead_replica_is_started_again_by_the_swarm_and_claimed_by_its_successor(house: House) -> None:

@@ -280,13 +280,10 @@ class SwarmRuntime:
                     self._remove_stray(container_id.removeprefix(STRAY))
                 self._logs.complete(container_id)
                 return
-            tasks = self._tasks_of(found)
-            lives = self._lives(found.claims[container_id], tasks)
-            others = self._others(found, {container_id}, tasks)
-            if not others and (lives or not any(task.live for task in tasks.values())):
+            if all(claim.ended is not None for i, claim in found.claims.items() if i != container_id):
                 self._remove_whole(found)
             else:
-                if lives:
+                if self._lives(found.claims[container_id], self._tasks_of(found)):
                     self._fewer(found, {container_id})
                 self._await_end(found, container_id, limit_s=self._patience(found))
                 self._drop_claim(found, container_id)
@@ -298,6 +295,7 @@ class SwarmRuntime:
 
     def _remove_whole(self, found: Service) -> None:
         """The service, and waits until none of its tasks is alive."""
+        self._await_forgotten(found)
         tasks = self._tasks_of(found)
         self._api.remove(found)
         deadline = time.monotonic() + self._patience(found)
@@ -307,6 +305,21 @@ class SwarmRuntime:
             if running:
                 time.sleep(LOOK_S)
         self._api.forget_secret(names.secret_name(found.name))
+
+    def _await_forgotten(self, found: Service) -> None:
+        """Until Swarm has forgotten the tasks that were told to go. One that it forgets in the very moment in which its
+        service is removed crashes the leading manager's engine (seen with 20.10: SetServiceTasksRemove)."""
+        deadline = time.monotonic() + self._patience(found)
+        look_at = time.monotonic() + LOST_EVERY_S
+        while time.monotonic() < deadline:
+            going = [task for task in self._tasks_of(found).values() if task.wanted == "remove"]
+            if not going:
+                return
+            if time.monotonic() > look_at:
+                look_at = time.monotonic() + LOST_EVERY_S
+                if not any(task.over for task in going) and all(self._api.lost(task.node) for task in going):
+                    return
+            time.sleep(LOOK_S)
 
     def _remove_stray(self, task_id: str) -> None:
         task = self._api.task(task_id)

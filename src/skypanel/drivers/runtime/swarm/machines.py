@@ -30,6 +30,8 @@ def _told() -> Iterator[None]:
 class SwarmMachines:
     """`join`: a program that lets a machine join, asked by JSON on its standard input."""
 
+    beat_s = 10.0
+
     def __init__(self, engine: EngineClient, *, join: Sequence[str] = ()) -> None:
         self._engine, self._join = engine, join
 
