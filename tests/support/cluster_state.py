@@ -58,11 +58,11 @@ def load_on(grown: Cluster, target: str) -> Load:
     return Load(f"{target}.apps.localhost", 80, grown.first.address, slow_s=2.0)
 
 
-def refused(load: Load) -> list[str]:
+def refused(load: Load, *, since: int = 0) -> list[str]:
     """Failures but those of connections that stay: streams end with the replica or router that they lead through, and
     one that is idle may be closed in the moment that its next request is written."""
     stay = ("websocket", "events", "keep-alive: IncompleteReadError('0 bytes")
-    return [each for each in load.failures if not any(word in each for word in stay)]
+    return [each for each in load.failures[since:] if not any(word in each for word in stay)]
 
 
 T = TypeVar("T")

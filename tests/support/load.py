@@ -12,8 +12,8 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 
@@ -44,8 +44,14 @@ class Load:
     def _fail(self, kind: str, error: object) -> None:
         self.failures.append(f"{time.strftime('%H:%M:%S')} {kind}: {error!r}")
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self.address, self.port)
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """Closed at the end, whatever has happened."""
+        reader, writer = await asyncio.open_connection(self.address, self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
 
     async def _get(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> None:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
@@ -59,11 +65,8 @@ class Load:
     async def _once(self, kind: str, path: str) -> None:
         began = time.monotonic()
         try:
-            reader, writer = await self._connect()
-            try:
-                await asyncio.wait_for(self._get(reader, writer, path), self.slow_s + 20)
-            finally:
-                writer.close()
+            async with self._connection() as (reader, writer):
+                await asyncio.wait_for(self._get(reader, writer, path), self.slow_s + 40)
             self.done[kind] += 1
             if kind == "new":
                 self.quick_s.append(time.monotonic() - began)
@@ -90,12 +93,11 @@ class Load:
         """The router keeps the connection to the visitor whatever happens behind it."""
         while not stop.is_set():
             try:
-                reader, writer = await self._connect()
-                while not stop.is_set():
-                    await self._get(reader, writer, "/")
-                    self.done["keep-alive"] += 1
-                    await asyncio.sleep(0.05)
-                writer.close()
+                async with self._connection() as (reader, writer):
+                    while not stop.is_set():
+                        await self._get(reader, writer, "/")
+                        self.done["keep-alive"] += 1
+                        await asyncio.sleep(0.05)
             except (OSError, asyncio.IncompleteReadError) as error:
                 self._fail("keep-alive", error)
 
@@ -108,7 +110,10 @@ class Load:
                 await asyncio.sleep(0.1)
 
     async def _one_websocket(self, stop: asyncio.Event) -> None:
-        reader, writer = await self._connect()
+        async with self._connection() as (reader, writer):
+            await self._ping_pong(reader, writer, stop)
+
+    async def _ping_pong(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stop: asyncio.Event) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
         writer.write(
             f"GET /ws HTTP/1.1\r\nHost: {self.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -127,26 +132,29 @@ class Load:
             assert data == b"ping", data
             self.done["websocket"] += 1
             await asyncio.sleep(0.05)
-        writer.close()
 
     async def _events(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                reader, writer = await self._connect()
-                writer.write(f"GET /events HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
-                head = await reader.readuntil(b"\r\n\r\n")
-                assert b" 200 " in head.split(b"\r\n")[0], head
-                while not stop.is_set():
-                    size = int(await reader.readuntil(b"\r\n"), 16)
-                    chunk = await reader.readexactly(size + 2)
-                    if size == 0:  # the stream ended as it should: connect again
-                        self.done["event stream reconnects"] += 1
-                        break
-                    self.done["events"] += chunk.count(b"data:")
-                writer.close()
+                async with self._connection() as (reader, writer):
+                    await self._one_stream(reader, writer, stop)
             except (OSError, asyncio.IncompleteReadError, AssertionError, ValueError) as error:
                 self._fail("events", error)
                 await asyncio.sleep(0.1)
+
+    async def _one_stream(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stop: asyncio.Event
+    ) -> None:
+        writer.write(f"GET /events HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in head.split(b"\r\n")[0], head
+        while not stop.is_set():
+            size = int(await reader.readuntil(b"\r\n"), 16)
+            chunk = await reader.readexactly(size + 2)
+            if size == 0:  # the stream ended as it should: connect again
+                self.done["event stream reconnects"] += 1
+                return
+            self.done["events"] += chunk.count(b"data:")
 
 
 @contextmanager

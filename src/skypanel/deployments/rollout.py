@@ -142,6 +142,9 @@ def _look(platform: Platform, release: Release, replica: Replica, began: float) 
     container = platform.runtime.get(replica.id)
     if ended_well(release, replica, container):
         return Verdict(False, "it has ended")
+    if container is not None and container.displaced:
+        start_one(platform, release, replica)
+        return Verdict(False, "its machine was lost, and it was started on another one")
     if not running(container):
         reason = why_crashed(container, release.app, replica)
         raise DeployFailed("crashed_at_start", reason, evidence(platform, replica))

@@ -16,7 +16,7 @@ from skypanel.deployments.monitor import Monitor, Watched, ask_to_mend
 from skypanel.deployments.reconcile import exited
 from skypanel.drivers.builder.port import BuildRequest
 from skypanel.drivers.router.port import Page, RouterFailed
-from skypanel.drivers.runtime.port import RuntimeFailed
+from skypanel.drivers.runtime.port import Container, ContainerSpec, RuntimeFailed
 from skypanel.errors import Conflict
 from skypanel.jobs import Job
 
@@ -64,6 +64,24 @@ def test_a_deployment_that_fails_says_why_and_what_served_serves(site: Site, sho
     assert site.reconciled().removed == 0
     site.true(shop, status="running")
     assert {r.id for r in site.replicas(shop)} == before
+
+
+def test_a_new_replica_whose_machine_is_lost_is_started_on_another_one(
+    site: Site, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = site.runtime.start, list[str]()
+
+    def on_a_machine_that_goes(spec: ContainerSpec) -> Container:
+        container = start(spec)
+        started.append(spec.id)
+        if len(started) == 1:
+            site.runtime.die(spec.id, displaced=True)
+        return container
+
+    monkeypatch.setattr(site.runtime, "start", on_a_machine_that_goes)
+    assert site.done("deploy", shop).status == "running"
+    assert started.count(started[0]) == 2
+    site.true(shop, status="running")
 
 
 def test_an_undo_that_fails_does_not_leave_the_deployment_under_way(

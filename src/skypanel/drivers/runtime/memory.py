@@ -159,22 +159,22 @@ class MemoryRuntime:
     def _live(self, kept: _Kept, program: Program) -> None:
         self._end(kept, program(kept.inside))
 
-    def _end(self, kept: _Kept, code: int, *, oom_killed: bool = False) -> None:
+    def _end(self, kept: _Kept, code: int, *, oom_killed: bool = False, displaced: bool = False) -> None:
         with self.machine.changed:
             if kept.container.status is ContainerStatus.RUNNING:
                 kept.container = replace(
                     kept.container, status=ContainerStatus.EXITED, finished_at=datetime.now(UTC), exit_code=code,
-                    oom_killed=oom_killed,
+                    oom_killed=oom_killed, displaced=displaced,
                 )  # fmt: skip
             kept.inside.terminated.set()
             kept.inside.killed.set()
             kept.inside.ended.set()
             self.machine.changed.notify_all()
 
-    def die(self, container_id: str, *, code: int = 1, oom_killed: bool = False) -> None:
-        """For tests: it ends by itself now, with this code."""
+    def die(self, container_id: str, *, code: int = 1, oom_killed: bool = False, displaced: bool = False) -> None:
+        """For tests: it ends by itself now, with this code, or with its machine."""
         kept = self.machine.kept[container_id]
-        self._end(kept, code, oom_killed=oom_killed)
+        self._end(kept, code, oom_killed=oom_killed, displaced=displaced)
 
     def retire(self, container_ids: Collection[str]) -> None:
         """Nothing is chosen here: `stop` ends the very container it names."""

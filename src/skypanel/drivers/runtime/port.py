@@ -120,6 +120,7 @@ class Container:
     oom_killed: bool = False
     node: str = field(default="", compare=False)  # where it is, "" when the runtime has one machine only
     reason: str | None = field(default=None, compare=False)  # why it does not start or has ended, where known
+    displaced: bool = field(default=False, compare=False)  # its machine was lost: it may be started again, elsewhere
 
 
 @dataclass(frozen=True)

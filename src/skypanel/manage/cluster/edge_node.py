@@ -21,7 +21,9 @@ IMAGE = "skypanel.image"
 READY_S = 120.0
 # Connections that wait at a listener go to the next one when it closes. What was sent to a machine that is lost is
 # given up after some 25 s instead of 15 min, and whoever waits for it is told so.
-SYSCTLS = {"net.ipv4.tcp_migrate_req": "1", "net.ipv4.tcp_retries2": "6"}
+SYSCTLS = {
+    "net.ipv4.tcp_migrate_req": "1", "net.ipv4.tcp_retries2": "6", "net.ipv4.tcp_keepalive_probes": "2",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

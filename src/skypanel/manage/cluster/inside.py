@@ -1,15 +1,18 @@
-"""Operators' commands that need the database, which only the platform's own containers reach."""
+"""Operators' commands that need the database, which only containers in the platform's network reach."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from skypanel.drivers.engine.client import EngineClient, EngineFailed
+from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
 from skypanel.manage.cluster.stack import PART
 from skypanel.manage.preflight import CannotStart
 from skypanel.settings import Settings
 
 PROGRAM = ("python3", "-c", "from skypanel.manage.main import main; main()")
+LONGEST_S = 300.0
 
 
 def is_cluster(settings: Settings) -> bool:
@@ -17,15 +20,31 @@ def is_cluster(settings: Settings) -> bool:
 
 
 def run_inside(settings: Settings, words: Sequence[str], *, env: Mapping[str, str]) -> str:
-    """`skypanel WORDS…` in a copy of the server on this machine; its output. Raises CannotStart with what it said."""
+    """`skypanel WORDS…` in a container of its own, on a manager; its output. Raises CannotStart with what it said."""
     with EngineClient(settings.docker_socket) as engine:
         try:
-            found = engine.get("/containers/json", filters={"label": [f"{PART}=server"]})
-            if not found:
-                raise CannotStart("No copy of the server runs on this machine: type this on a manager.")
-            code, output = engine.execute(found[0]["Id"], [*PROGRAM, *words], env=env)
+            code, output = _run(engine, settings, words, env)
         except EngineFailed as error:
-            raise CannotStart(f"Docker: {error}") from error
+            raise CannotStart(f"This works on a manager of the cluster. Docker: {error}") from error
     if code != 0:
         raise CannotStart(output.strip() or f"it exited with {code}")
     return output
+
+
+def _run(engine: EngineClient, settings: Settings, words: Sequence[str], env: Mapping[str, str]) -> tuple[int, str]:
+    server: dict[str, Any] = engine.get("/services/skypanel-server")["Spec"]["TaskTemplate"]["ContainerSpec"]
+    known = [entry for entry in server["Env"] if "{{" not in entry]  # a template of the swarm's
+    directory = str(settings.data_dir)
+    body = {
+        "Image": server["Image"], "Cmd": [*PROGRAM, *words], "Labels": {PART: "command"},
+        "Env": [*known, *(f"{name}={value}" for name, value in env.items())],
+        "HostConfig": {"NetworkMode": PLATFORM_NETWORK, "Binds": [f"{directory}:{directory}"], "Init": True},
+    }  # fmt: skip
+    made = engine.post("/containers/create", body)["Id"]
+    try:
+        engine.post(f"/containers/{made}/start", timeout_s=60)
+        code = engine.post(f"/containers/{made}/wait", timeout_s=LONGEST_S)["StatusCode"]
+        frames = engine.output(f"/containers/{made}/logs", {"stdout": "1", "stderr": "1"}, read_timeout_s=5)
+        return int(code), b"".join(frame for _, frame in frames).decode(errors="replace")
+    finally:
+        engine.delete(f"/containers/{made}", force="1")

@@ -28,7 +28,7 @@ from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task, le
 from skypanel.drivers.runtime.swarm.logs import TaskLogs
 from skypanel.drivers.runtime.swarm.oneoff import run_to_end
 from skypanel.drivers.runtime.swarm.service import Reserved, Surroundings, content_of, service, variables
-from skypanel.drivers.runtime.swarm.tasks import KILLED, Task, reason, why_waiting
+from skypanel.drivers.runtime.swarm.tasks import KILLED, LOST, NEVER, Task, reason, why_waiting
 
 CLAIM_S = 10.0  # the swarm makes tasks within milliseconds; a manager without a leader takes longer
 LOOK_S = 0.05
@@ -266,9 +266,9 @@ class SwarmRuntime:
     def _ended(self, claim: Claim, task: Task | None) -> Claim:
         if task is None:
             return replace(claim, code=KILLED, ended=datetime.now(UTC).isoformat())
-        why = reason(task.error) if task.over else "its machine was lost or drained"
+        why = reason(task.error) if task.over else LOST
         if task.exit_code is None and not task.container and why is None:
-            why = "it was never started"
+            why = NEVER
         return replace(claim, code=task.exit_code, ended=task.changed_at.isoformat(), reason=why, node=task.node)
 
     def remove(self, container_id: str) -> None:
@@ -376,6 +376,7 @@ class SwarmRuntime:
             finished_at=datetime.fromisoformat(claim.ended) if claim.ended else None,
             exit_code=claim.code, oom_killed=claim.code == KILLED and self._ran_out_of_memory(container_id, claim),
             node=self._node_name(task.node if task is not None else claim.node),
+            displaced=not lives and claim.reason in (LOST, NEVER),
             reason=claim.reason or (why_waiting(task) if task is not None else None),
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 
 TERMINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 KILLED = 137
+LOST, NEVER = "its machine was lost or drained", "it was never started"
 UNPLACED_S = 5.0
 _FRACTION = re.compile(r"\.(\d+)")
 
