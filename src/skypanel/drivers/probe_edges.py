@@ -33,28 +33,17 @@ class ThroughEdges:
         )
 
     def _ask(self, query: dict[str, str], timeout_s: float) -> Answer:
-        """What one of them was answered, when all of them reach it: visitors come through each."""
         edges = list(self._edges())
         random.shuffle(edges)
-        found: Answer | None = None
-        for edge in edges:
-            answer = self._through(edge, query, timeout_s)
-            if answer is None:
+        for edge, port in edges:
+            try:
+                answer = self._http.get(
+                    f"http://{edge}:{port}/probe", params=query | {"timeout": str(timeout_s)},
+                    headers={"Authorization": f"Bearer {self._token.reveal()}"},
+                    timeout=httpx.Timeout(timeout_s + MARGIN_S, connect=1.0),
+                )  # fmt: skip
+                if answer.status_code == 200:
+                    return Answer(**answer.json())
+            except (httpx.HTTPError, ValueError, TypeError):
                 continue
-            if answer.error is not None:
-                return answer
-            if found is None:
-                found, query = answer, {name: query[name] for name in ("address", "port", "network")}
-        return found or Answer(error="no ingress node of the cluster can be asked")
-
-    def _through(self, edge: tuple[str, int], query: dict[str, str], timeout_s: float) -> Answer | None:
-        """None when the node itself cannot be asked."""
-        try:
-            answer = self._http.get(
-                f"http://{edge[0]}:{edge[1]}/probe", params=query | {"timeout": str(timeout_s)},
-                headers={"Authorization": f"Bearer {self._token.reveal()}"},
-                timeout=httpx.Timeout(timeout_s + MARGIN_S, connect=1.0),
-            )  # fmt: skip
-            return Answer(**answer.json()) if answer.status_code == 200 else None
-        except (httpx.HTTPError, ValueError, TypeError):
-            return None
+        return Answer(error="no ingress node of the cluster can be asked")
