@@ -102,15 +102,13 @@ class ByHand:
 class Ours:
     def __init__(self, found: Cluster, client: Client, git: GitHttpServer) -> None:
         self.found, self.client, self.git, self.number = found, client, git, 0
+        self.words: dict[str, list[str]] = {}  # of each app, what its releases answer, oldest first
 
     def commit(self, slug: str, word: str) -> None:
         directory = ROOT / "tests" / "apps" / "load-target"
         files = {path.name: path.read_text() for path in directory.iterdir()}
         files["server.py"] = files["server.py"].replace('os.environ.get("APP_VERSION", "one")', repr(word))
-        (self.git.commit if slug in self.made else self.git.make)(slug, files)
-        self.made.add(slug)
-
-    made: set[str] = set()
+        (self.git.commit if slug in self.words else self.git.make)(slug, files)
 
     def seen(self, accepts: Callable[[Answer], bool], host: str) -> float:
         return until(80, host, accepts, address=self.found.first.address)
@@ -120,8 +118,9 @@ class Ours:
         self.number += 1
         word = f"word{self.number}"
         self.commit(slug, word)
-        if self.number == 1 or slug != SLUG:
+        if slug not in self.words:
             self.client.create(slug, self.git.url(slug), health_check={"type": "http", "path": "/"})
+        self.words.setdefault(slug, []).append(word)
         began = time.monotonic()
         version = self.client.deploy(slug)
         took = self.seen(lambda answer: answer.status == 200 and answer.body.startswith(f"{word} "),
@@ -130,7 +129,8 @@ class Ours:
         return took
 
     def rollback(self) -> float:
-        word = f"word{self.number - 1}"
+        word = self.words[SLUG][-2]
+        self.words[SLUG].append(word)
         version = self.client.app(SLUG)["current_version"] - 1
         began = time.monotonic()
         answer = self.client.call("POST", f"/paas/apps/{SLUG}/rollback", {"version": version})

@@ -66,7 +66,7 @@ class Load:
         began = time.monotonic()
         try:
             async with self._connection() as (reader, writer):
-                await asyncio.wait_for(self._get(reader, writer, path), self.slow_s + 40)
+                await asyncio.wait_for(self._get(reader, writer, path), self.slow_s + 20)
             self.done[kind] += 1
             if kind == "new":
                 self.quick_s.append(time.monotonic() - began)

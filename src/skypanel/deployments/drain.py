@@ -44,7 +44,7 @@ def ask_to_drain(session: Session, replica_id: str) -> None:
     )
 
 
-def others_moved(platform: Platform, app_id: str, leaving: Collection[str]) -> bool:
+def let_go(platform: Platform, app_id: str, leaving: Collection[str]) -> bool:
     """To be asked after replicas were retired that shared a group with others: a cluster may end another container
     than theirs, and whoever loses his gets one of theirs. Whether the route has to follow; the caller holds the app."""
     platform.runtime.retire(leaving)
@@ -56,11 +56,11 @@ def others_moved(platform: Platform, app_id: str, leaving: Collection[str]) -> b
     others = [(replica, container) for replica, container in found
               if container is not None and container.address != replica.address]  # fmt: skip
     for replica, container in others:
-        moved(platform, replica, container)
+        note_place(platform, replica, container)
     return bool(others)
 
 
-def moved(platform: Platform, replica: Replica, container: Container) -> None:
+def note_place(platform: Platform, replica: Replica, container: Container) -> None:
     """Writes down where a replica's container is now."""
     with platform.database.transaction() as session:
         row = session.get_one(Replica, replica.id)

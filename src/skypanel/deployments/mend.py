@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from skypanel.apps.models import App, Wanted
 from skypanel.db import Session
 from skypanel.deployments.backoff import bury, due, tell
-from skypanel.deployments.drain import moved, others_moved, retire
+from skypanel.deployments.drain import let_go, note_place, retire
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.health import Verdict, ask, asked_of, running, why_dead
 from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, ReplicaState
@@ -96,7 +96,7 @@ def _bury_dead(platform: Platform, release: Release) -> None:
         if not running(container):
             bury(platform, release, replica, container, why_dead(container, release.app))
         elif container is not None and container.address != replica.address:
-            moved(platform, replica, container)
+            note_place(platform, replica, container)
 
 
 def _start_missing(ctx: Stoppable, platform: Platform, release: Release) -> None:
@@ -206,5 +206,5 @@ def _retire_rest(platform: Platform, release: Release) -> None:
             if r.id in leaving and not (r.state == ReplicaState.BACKOFF and r.deployment_id == release.deployment.id)
         ]
         retire(session, platform, rest)
-    if rest and others_moved(platform, release.app.id, {r.id for r in rest}):
+    if rest and let_go(platform, release.app.id, {r.id for r in rest}):
         _route_to_healthy(platform, release)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from skypanel.activity.record import PLATFORM_ACTOR, record
 from skypanel.apps.models import App, AppStatus, Wanted
 from skypanel.db import Session
-from skypanel.deployments.drain import others_moved, retire
+from skypanel.deployments.drain import let_go, retire
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.models import ReplicaState
 from skypanel.deployments.plan import Desired, formation_of, plan
@@ -113,7 +113,7 @@ def _retire_rest(session: Session, platform: Platform, release: Release) -> list
 
 
 def _leave(platform: Platform, app_id: str, leaving: Collection[str]) -> None:
-    if others_moved(platform, app_id, leaving):
+    if let_go(platform, app_id, leaving):
         with platform.database.reading() as session:
             app = session.get_one(App, app_id)
             kept, web = backends(session, app_id), web_wanted(session, app)

@@ -96,8 +96,8 @@ class Edge:
         """The end of this process ends everything in its container: not before the other's Traefik is ready, has told
         ours to end, and that has answered what it had begun."""
         deadline = time.monotonic() + SERVE_OUT_S
-        while any(alive(process) for process in ours) and time.monotonic() < deadline:
-            stopping.wait(0.1)
+        while any(alive(process) for process in ours) and time.monotonic() < deadline and not stopping.wait(0.1):
+            pass
 
     def replaced(self) -> bool:
         """Whether the launcher of another edge has the ports now: it ends the one before it."""

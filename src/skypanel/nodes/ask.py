@@ -15,9 +15,9 @@ from skypanel.jobs import enqueue, request_cancel
 from skypanel.nodes.models import Availability, Node
 
 
-def get_node(session: Session, name: str) -> Node:
-    """Raises NotFound."""
-    node = session.get(Node, name, with_for_update=True)
+def get_node(session: Session, name: str, *, change: bool = False) -> Node:
+    """Nobody else changes it until the transaction ends, for a `change`. Raises NotFound."""
+    node = session.get(Node, name, with_for_update=change or None)
     if node is None:
         raise NotFound(f"There is no machine {name!r}.", code="node_not_found")
     return node
@@ -25,7 +25,7 @@ def get_node(session: Session, name: str) -> Node:
 
 def request_drain(session: Session, name: str) -> Node:
     """Its applications are started elsewhere, then end there. Raises NotFound; Conflict `only_node`."""
-    node = get_node(session, name)
+    node = get_node(session, name, change=True)
     others = sa.select(sa.func.count()).where(
         Node.name != name, Node.availability == Availability.ACTIVE, Node.lost_at.is_(None)
     )
@@ -38,7 +38,7 @@ def request_drain(session: Session, name: str) -> Node:
 
 
 def request_join(session: Session, newcomer: Newcomer, *, vault: Encrypts, now: datetime) -> Node:
-    """Its key is encrypted until it is used. Raises Conflict `node_exists`."""
+    """How to get there is kept encrypted, and forgotten when it has been used. Raises Conflict `node_exists`."""
     node = session.get(Node, newcomer.host, with_for_update=True)
     if node is not None and node.availability != Availability.FAILED:
         raise Conflict(f"{newcomer.host} is a machine of the cluster, or joins already.", code="node_exists")
@@ -47,17 +47,14 @@ def request_join(session: Session, newcomer: Newcomer, *, vault: Encrypts, now: 
         session.add(node)
     node.address, node.manager, node.seen_at = newcomer.host[:60], newcomer.manager, now
     node.availability, node.note = Availability.JOINING, None
-    sealed = vault.encrypt(orjson.dumps(newcomer.opened())).decode()
-    node.job_id = enqueue(
-        session, kind="node.add", queue="nodes", key=f"node:{node.name}", max_attempts=1,
-        args={"name": node.name, "sealed": sealed},
-    )  # fmt: skip
+    node.sealed = vault.encrypt(orjson.dumps(newcomer.opened())).decode()
+    _go(session, node, "node.add", attempts=1)
     return node
 
 
 def request_activate(session: Session, name: str) -> Node:
     """It takes applications again; a drain that is under way ends. Raises NotFound."""
-    node = get_node(session, name)
+    node = get_node(session, name, change=True)
     if node.availability in (Availability.DRAINING, Availability.DRAINED):
         if node.job_id is not None:
             request_cancel(session, node.job_id)
@@ -68,7 +65,7 @@ def request_activate(session: Session, name: str) -> Node:
 
 def request_removal(session: Session, name: str) -> Node:
     """Raises NotFound; Conflict `node_in_use`, `managers_majority`."""
-    node = get_node(session, name)
+    node = get_node(session, name, change=True)
     if node.availability == Availability.FAILED:
         session.delete(node)
         return node
@@ -86,5 +83,7 @@ def request_removal(session: Session, name: str) -> Node:
     return node
 
 
-def _go(session: Session, node: Node, kind: str) -> None:
-    node.job_id = enqueue(session, kind=kind, queue="nodes", key=f"node:{node.name}", args={"name": node.name})
+def _go(session: Session, node: Node, kind: str, *, attempts: int = 5) -> None:
+    node.job_id = enqueue(
+        session, kind=kind, queue="nodes", key=f"node:{node.name}", args={"name": node.name}, max_attempts=attempts
+    )

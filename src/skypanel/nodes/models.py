@@ -33,6 +33,7 @@ class Node(Base):
     memory_mb: Mapped[int]
     seen_at: Mapped[datetime]  # heartbeat
     lost_at: Mapped[datetime | None]
+    sealed: Mapped[str | None] = mapped_column(Text)  # how to get there, encrypted; until it has been used
     job_id: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime]
 

@@ -39,28 +39,36 @@ def drain(ctx: JobContext, platform: Platform, machines: Machines, *, name: str)
     ctx.tx_step("drained", lambda session: _set(session, name, Availability.DRAINED))
 
 
-def add(platform: Platform, machines: Machines, *, name: str, sealed: str) -> None:
+def add(platform: Platform, machines: Machines, *, name: str) -> None:
     """Once: a machine that does not join is `failed`, with what it said."""
-    asked = orjson.loads(platform.vault.decrypt(sealed.encode()))
+    with platform.database.reading() as session:
+        node = session.get(Node, name)
+    if node is None or node.sealed is None:
+        return
+    asked = orjson.loads(platform.vault.decrypt(node.sealed.encode()))
     newcomer = Newcomer(**asked | {"private_key": Secret(asked["private_key"])})
     why: str | None = None
     try:
         machines.add(newcomer)
     except MachinesFailed as error:
         why = str(error)
-    with platform.database.transaction() as session:
-        node = session.get(Node, name)
-        if node is not None and why is not None:
-            node.availability, node.note = Availability.FAILED, why
-        elif node is not None and node.availability == Availability.JOINING:
-            session.delete(node)  # it has a row by its own name, at the next look
+    _joined(platform, name, why)
 
 
 def interrupted(platform: Platform, *, name: str) -> None:
+    _joined(platform, name, "the platform was interrupted; add it again")
+
+
+def _joined(platform: Platform, name: str, why: str | None) -> None:
+    """Or not, and why. How to get there is forgotten."""
     with platform.database.transaction() as session:
-        node = session.get(Node, name)
-        if node is not None and node.availability == Availability.JOINING:
-            node.availability, node.note = Availability.FAILED, "the platform was interrupted; add it again"
+        node = session.get(Node, name, with_for_update=True)
+        if node is None or node.availability != Availability.JOINING:
+            return
+        if why is None:
+            session.delete(node)  # it has a row by its own name, at the next look
+        else:
+            node.availability, node.note, node.sealed = Availability.FAILED, why, None
 
 
 def activate(machines: Machines, *, name: str) -> None:

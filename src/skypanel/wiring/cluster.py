@@ -40,6 +40,7 @@ from skypanel.settings import Settings
 from skypanel.wiring.shared import CLOCK
 
 PROBE_PORT = 8001
+ENGINE_GONE_S = 5.0
 
 
 def node_name(settings: Settings) -> str:
@@ -63,6 +64,17 @@ def swarm_api(settings: Settings, instance: Instance) -> SwarmApi:
         EngineClient(settings.docker_socket), instance.id,
         registry_auth=lambda: images.engine_auth(settings.registry),
     )  # fmt: skip
+
+
+def end_of_engine(settings: Settings) -> Callable[[], None]:
+    """What ends with the engine here: one that is not answered by it can neither start nor mend anything, and would
+    stand in the way of another copy that can."""
+
+    def wait() -> None:
+        with EngineClient(settings.docker_socket) as engine:
+            engine.await_end(ENGINE_GONE_S)
+
+    return wait
 
 
 def swarm_machines(settings: Settings) -> SwarmMachines:

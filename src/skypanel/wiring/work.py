@@ -257,11 +257,13 @@ def worker(settings: Settings) -> Worker:
     sandbox = sandbox_builder(settings, source, runtime)
     builder: Builder = sandbox
     machines: Machines = OneMachine()
+    lifeline: Callable[[], None] | None = None
     if clustered:
         from skypanel.wiring import cluster
 
         builder = cluster.publishing(settings, sandbox)
         machines = cluster.swarm_machines(settings)
+        lifeline = cluster.end_of_engine(settings)
     site = platform(settings, instance, database, runtime=runtime, source=source, builder=builder)
     monitor = Monitor(site)
     upkeep = Upkeep(
@@ -295,4 +297,4 @@ def worker(settings: Settings) -> Worker:
         rotate_access=lambda: _rotate(router_dir, instance),
     )
     watch = NodeWatch(database, CLOCK, machines)
-    return Worker(site, engine, monitor, collector, settings.reconcile_interval_s, watch, leadership)
+    return Worker(site, engine, monitor, collector, settings.reconcile_interval_s, watch, leadership, lifeline)

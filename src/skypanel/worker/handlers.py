@@ -52,7 +52,7 @@ def handlers(
         "app.retention": JobKind(partial(_second, retain, platform)),
         "app.clear_build_cache": JobKind(lambda _ctx, *, app_id: platform.builder.clear_cache(app_id)),
         "node.add": JobKind(
-            lambda _ctx, *, name, sealed: move.add(platform, machines, name=name, sealed=sealed),
+            lambda _ctx, *, name: move.add(platform, machines, name=name),
             lambda ctx, _error: move.interrupted(platform, name=ctx.args["name"]),
         ),
         "node.drain": JobKind(lambda ctx, *, name: move.drain(ctx, platform, machines, name=name)),

@@ -52,6 +52,7 @@ class Worker:
     reconcile_interval_s: float
     nodes: NodeWatch
     leadership: Leads | None = None  # among several copies; None: this is the only one
+    lifeline: Callable[[], None] | None = None  # returns when what every copy works with here is gone
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
@@ -70,10 +71,9 @@ class Worker:
             "nodes": self._watch_nodes,
             "reconcile": self._reconcile,
         }
-        threads = [
-            threading.Thread(target=self._keep, args=(name, loop), name=name, daemon=True)
-            for name, loop in alone.items()
-        ]
+        threads = [self._thread(name, loop) for name, loop in alone.items()]
+        if self.lifeline is not None:
+            self._thread("lifeline", self.lifeline).start()
         if self.leadership is None:
             for thread in threads:
                 thread.start()
@@ -108,6 +108,9 @@ class Worker:
                 self._broken = "leader"
                 self.engine.stop(grace_s=5)
                 return
+
+    def _thread(self, name: str, loop: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=self._keep, args=(name, loop), name=name, daemon=True)
 
     def _keep(self, name: str, loop: Callable[[], None]) -> None:
         try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
+import pytest
 import sqlalchemy as sa
 
 from skypanel.deployments.models import Replica
-from skypanel.drivers.machines import Machine
+from skypanel.drivers.machines import Machine, MachinesFailed
 from skypanel.jobs import Job
+from skypanel.nodes import move
 from skypanel.nodes.models import Node
 from skypanel.nodes.watch import note
 
@@ -102,9 +105,30 @@ def test_a_machine_is_added_once_and_its_key_is_nowhere_in_the_open(either_api):
     assert admin.post(NODES, asked).json()["code"] == "node_exists"
     with either_api.database.reading() as session:
         (job,) = session.scalars(sa.select(Job).where(Job.kind == "node.add"))
-        assert "sesame" not in str(job.args)
+        assert job.args == {"name": "192.0.2.99"}
+        assert "sesame" not in str(session.get_one(Node, "192.0.2.99").sealed)
     look(either_api, M1)
     assert "192.0.2.99" in listed(admin), "it waits, though the cluster does not know it yet"
+
+
+@pytest.mark.parametrize("says", [None, "Connection refused"])
+def test_the_key_is_forgotten_when_it_has_been_used(either_api, says):
+    admin = either_api.admin()
+    admin.post(NODES, {"host": "192.0.2.99", "private_key": "sesame"})
+    used = []
+
+    def join(newcomer):
+        used.append(newcomer.private_key.reveal())
+        if says is not None:
+            raise MachinesFailed(says)
+
+    platform = SimpleNamespace(database=either_api.database, vault=either_api.services.vault)
+    for _ in range(2):
+        move.add(platform, SimpleNamespace(add=join), name="192.0.2.99")
+    assert used == ["sesame"]
+    with either_api.database.reading() as session:
+        node = session.get(Node, "192.0.2.99")
+    assert (node and (node.availability, node.note, node.sealed)) == (says and ("failed", says, None))
 
 
 def test_a_machine_that_did_not_join_says_why_and_is_tried_again_or_forgotten(either_api):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -113,6 +115,41 @@ def test_scaling_up_and_down_changes_only_what_must_change(site: Site, shop: str
     assert before <= {r.id for r in site.replicas(shop)}
     site.done("scale", shop, replicas=2)
     site.true(shop, status="running", web=2)
+
+
+def fewer_by_mending(site: Site, app_id: str) -> None:
+    with site.platform.database.transaction() as session:
+        session.get_one(App, app_id).formation = {"web": 1}
+    site.reconciled()
+
+
+@pytest.mark.parametrize(
+    "fewer", [lambda site, app_id: site.done("scale", app_id, replicas=1), fewer_by_mending], ids=["scale", "mend"]
+)
+def test_the_route_follows_who_gets_another_container_because_others_leave(
+    site: Site, shop: str, fewer: Callable[[Site, str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a cluster: which container ends is not ours to say, and who loses his gets one of those that leave."""
+    site.done("scale", shop, replicas=3)
+    (first,) = [r for r in site.replicas(shop) if r.process_type == "web" and r.position == 1]
+    moves: list[str] = []
+
+    def retire(leaving: Collection[str]) -> None:
+        kept = site.machine.kept
+        other = next((r for r in sorted(leaving) if r in kept and kept[r].container.port is not None), None)
+        if other is None or moves:
+            return
+        moves.append(other)
+        kept[first.id], kept[other] = kept[other], kept[first.id]
+        for replica_id in (first.id, other):
+            kept[replica_id].container = replace(kept[replica_id].container, id=replica_id)
+
+    monkeypatch.setattr(site.runtime, "heals", True, raising=False)
+    monkeypatch.setattr(site.runtime, "retire", retire)
+    fewer(site, shop)
+    assert moves
+    assert site.backends(shop) == {site.runtime.get(first.id).address} != {first.address}
+    site.true(shop, status="running")
 
 
 def test_an_app_without_web_replicas_is_stopped_for_its_visitors(site: Site, shop: str) -> None:

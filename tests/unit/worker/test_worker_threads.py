@@ -34,6 +34,9 @@ class Ending(Waiting):
         """Ends as if there were nothing to do."""
 
 
+NODES: Any = SimpleNamespace(look=lambda: None, wait=lambda: None)
+
+
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -51,6 +54,18 @@ def test_a_thread_that_ends_by_itself_takes_the_worker_down(
     platform: Any = SimpleNamespace(runtime=runtime)
     engine: Any = Waiting()
     monitor: Any = thread()
-    nodes: Any = SimpleNamespace(look=lambda: None, wait=lambda: None)
     with pytest.raises(SystemExit, match="monitor"):
-        Worker(platform, engine, monitor, Waiting(), 0.01, nodes).run()
+        Worker(platform, engine, monitor, Waiting(), 0.01, NODES).run()
+
+
+def test_the_worker_ends_when_what_it_works_with_is_gone() -> None:
+    """Also one that only waits for the lead: it could not do anything with it."""
+    platform: Any = SimpleNamespace(runtime=SimpleNamespace(prepare=lambda: None))
+    engine: Any = Waiting()
+    monitor: Any = Waiting()
+    over = threading.Event()
+    follower: Any = SimpleNamespace(
+        run=lambda: over.wait(20), wait=lambda s: over.wait(s) and False, held=lambda: False, stop=over.set
+    )
+    with pytest.raises(SystemExit, match="lifeline"):
+        Worker(platform, engine, monitor, Waiting(), 0.01, NODES, follower, lifeline=lambda: None).run()

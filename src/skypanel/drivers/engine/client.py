@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,17 +108,6 @@ class EngineClient:
         )  # fmt: skip
         return answer.content
 
-    def execute(
-        self, container: str, command: Sequence[str], *, env: Mapping[str, str] | None = None
-    ) -> tuple[int, str]:
-        """Runs it inside, to its end: exit code and output. Raises EngineFailed."""
-        wanted = {"Cmd": list(command), "Env": [f"{name}={value}" for name, value in (env or {}).items()],
-                  "AttachStdout": True, "AttachStderr": True}  # fmt: skip
-        made = self.post(f"/containers/{container}/exec", wanted)["Id"]
-        answer = self._call("POST", f"/exec/{made}/start", body={"Detach": False}, timeout_s=300)
-        text = b"".join(frame for _, frame in _frames(iter([answer.content]))).decode(errors="replace")
-        return int(self.get(f"/exec/{made}/json")["ExitCode"]), text
-
     def output(
         self, path: str, query: Mapping[str, str], *, read_timeout_s: float | None = None
     ) -> Iterator[tuple[int, bytes]]:
@@ -130,6 +120,25 @@ class EngineClient:
         """Of a stream that does not end by itself (events): each as it comes."""
         with self._stream(path, query, read_timeout_s=None) as answer:
             yield from answer.iter_lines()
+
+    def await_end(self, patience_s: float) -> None:
+        """Returns when the engine is gone: its events broke off, and it has not answered since for so long."""
+        seen = time.monotonic()
+        while time.monotonic() - seen < patience_s:
+            try:
+                for _ in self.lines("/events", {"filters": '{"type": ["daemon"]}'}):
+                    pass
+                seen = time.monotonic()  # it was there until now
+            except EngineFailed:
+                seen = self._seen(seen)
+            time.sleep(min(0.5, patience_s / 10))
+
+    def _seen(self, before: float) -> float:
+        try:
+            self._request("GET", "/version")
+        except EngineFailed:
+            return before
+        return time.monotonic()
 
     @contextmanager
     def _stream(self, path: str, query: Mapping[str, str], *, read_timeout_s: float | None) -> Iterator[httpx.Response]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from skypanel.drivers.engine.client import EngineFailed
 from skypanel.instance import read_instance
 from skypanel.manage.cluster.init import (
     Options,
@@ -41,7 +42,7 @@ def adopt(settings: Settings, options: Options, say: Say) -> None:
         try:
             ensure_database(ground, settings, say)
             move_database(ground, file, say)
-        except CannotStart as error:
+        except (CannotStart, EngineFailed, OSError) as error:
             (settings.data_dir / "keys" / "database.url").unlink(missing_ok=True)
             raise CannotStart(f"{error} Nothing is lost: `skypanel up` starts it on one machine again.") from error
         _set_aside(file, moved)

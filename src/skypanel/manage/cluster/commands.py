@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from skypanel.cli.help import Headed
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """What is in the way, with what to do about it, instead of a traceback."""
+    from skypanel.drivers.engine.client import EngineFailed
+    from skypanel.manage.commands import stop
+    from skypanel.manage.preflight import CannotStart
+
+    try:
+        yield
+    except (CannotStart, EngineFailed, OSError) as error:
+        stop(str(error))
+
 
 cluster = typer.Typer(cls=Headed, no_args_is_help=True, help="The platform on several machines, with Docker Swarm.")
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Shared by its managers (SKYPANEL_DATA_DIR)")]
@@ -22,16 +38,12 @@ def init(
     data_dir: DataDir = None,
 ) -> None:
     """Make this machine the first of a cluster, or bring the cluster to what is wanted now. Idempotent."""
-    from skypanel.drivers.engine.client import EngineFailed
     from skypanel.manage.cluster.init import Options
     from skypanel.manage.cluster.init import init as make
-    from skypanel.manage.commands import settings_of, stop
-    from skypanel.manage.preflight import CannotStart
+    from skypanel.manage.commands import settings_of
 
-    try:
+    with _one_line():
         make(settings_of(data_dir=data_dir), Options(advertise, copies, ingress, edge_dir), print)
-    except (CannotStart, EngineFailed, OSError) as error:
-        stop(str(error))
 
 
 @cluster.command()
@@ -42,30 +54,22 @@ def adopt(
     data_dir: DataDir = None,
 ) -> None:
     """Make the platform that runs on this machine a cluster, with its applications. They are away for a moment."""
-    from skypanel.drivers.engine.client import EngineFailed
     from skypanel.manage.cluster.adopt import adopt as take_over
     from skypanel.manage.cluster.init import Options
-    from skypanel.manage.commands import settings_of, stop
-    from skypanel.manage.preflight import CannotStart
+    from skypanel.manage.commands import settings_of
 
-    try:
+    with _one_line():
         take_over(settings_of(data_dir=data_dir), Options(advertise, copies, True, edge_dir), print)
-    except (CannotStart, EngineFailed, OSError) as error:
-        stop(str(error))
 
 
 @cluster.command()
 def token(data_dir: DataDir = None) -> None:
     """Print what a further machine needs to join. It is a secret."""
-    from skypanel.drivers.engine.client import EngineFailed
     from skypanel.manage.cluster.join import invitation
-    from skypanel.manage.commands import settings_of, stop
-    from skypanel.manage.preflight import CannotStart
+    from skypanel.manage.commands import settings_of
 
-    try:
+    with _one_line():
         print(invitation(settings_of(data_dir=data_dir)).text())
-    except (CannotStart, EngineFailed, OSError) as error:
-        stop(str(error))
 
 
 @cluster.command()
@@ -74,15 +78,11 @@ def leave(
     data_dir: DataDir = None,
 ) -> None:
     """Take this machine out of the cluster. Idempotent."""
-    from skypanel.drivers.engine.client import EngineFailed
     from skypanel.manage.cluster.leave import leave as go
-    from skypanel.manage.commands import settings_of, stop
-    from skypanel.manage.preflight import CannotStart
+    from skypanel.manage.commands import settings_of
 
-    try:
+    with _one_line():
         go(settings_of(data_dir=data_dir), print, force=force)
-    except (CannotStart, EngineFailed, OSError) as error:
-        stop(str(error))
 
 
 @cluster.command()
@@ -95,17 +95,14 @@ def join(
     data_dir: DataDir = None,
 ) -> None:
     """Make this machine part of a cluster. Idempotent."""
-    from skypanel.drivers.engine.client import EngineClient, EngineFailed
+    from skypanel.drivers.engine.client import EngineClient
     from skypanel.manage.cluster.join import Invitation, Role
     from skypanel.manage.cluster.join import join as enter
     from skypanel.manage.cluster.place import Here
-    from skypanel.manage.commands import settings_of, stop
-    from skypanel.manage.preflight import CannotStart
+    from skypanel.manage.commands import settings_of
 
     role = Role(manager, ingress, advertise, edge_dir)
-    try:
+    with _one_line():
         settings = settings_of(data_dir=data_dir)
         with EngineClient(settings.docker_socket, timeout_s=60) as engine:
             enter(settings, Invitation.read(token), role, print, Here(engine))
-    except (CannotStart, EngineFailed, OSError) as error:
-        stop(str(error))

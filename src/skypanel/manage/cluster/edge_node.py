@@ -15,6 +15,7 @@ from skypanel.drivers.engine.client import EngineClient, EngineFailed
 from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
 from skypanel.manage.cluster.stack import PART, Json
 from skypanel.manage.preflight import CannotStart
+from skypanel.settings import Settings
 
 OWNER, EDGE = "skypanel-ingress", "skypanel-edge"
 IMAGE = "skypanel.image"
@@ -36,6 +37,23 @@ class Ingress:
     http_port: int
     https_port: int
     env: dict[str, str]
+
+
+def told(settings: Settings) -> dict[str, str]:
+    """What every ingress of the cluster is told alike."""
+    return {
+        "SKYPANEL_DASHBOARD_HOST": settings.dashboard_host, "SKYPANEL_CONTROL_PLANE": settings.control_plane,
+        "SKYPANEL_LOG_LEVEL": settings.log_level, "SKYPANEL_SWARM_ADDRESS_POOL": settings.swarm_address_pool,
+    }  # fmt: skip
+
+
+def ingress(settings: Settings, *, image: str, directory: Path, told: dict[str, str], name: str) -> Ingress:
+    """Of the machine `name`, whose ports and engine `settings` tell of."""
+    env = {
+        **told, "SKYPANEL_NODE_NAME": name, "SKYPANEL_DOCKER_SOCKET": str(settings.docker_socket),
+        "SKYPANEL_HTTP_PORT": str(settings.http_port), "SKYPANEL_HTTPS_PORT": str(settings.https_port),
+    }  # fmt: skip
+    return Ingress(image, directory, settings.docker_socket, settings.http_port, settings.https_port, env)
 
 
 def keep_key(directory: Path, token: str) -> None:
@@ -141,6 +159,8 @@ def _ready(engine: EngineClient, container: str) -> bool:
     """Asked from inside, since ports may be anybody's."""
     command = ["python3", "-m", "skypanel.manage.cluster.edge", "--ready"]
     try:
-        return engine.execute(container, command)[0] == 0
+        made = engine.post(f"/containers/{container}/exec", {"Cmd": command})["Id"]
+        engine.post(f"/exec/{made}/start", {"Detach": False}, timeout_s=300)
+        return bool(engine.get(f"/exec/{made}/json")["ExitCode"] == 0)
     except EngineFailed:
         return False

@@ -277,23 +277,12 @@ def _write(path: Path, part: Part) -> None:
     path.write_text(text + yaml.safe_dump(stack.spec(part, secrets={}), sort_keys=False))
 
 
-def ingress_of(settings: Settings, options: Options, image: str) -> edge_node.Ingress:
-    env = {
-        "SKYPANEL_HTTP_PORT": str(settings.http_port), "SKYPANEL_HTTPS_PORT": str(settings.https_port),
-        "SKYPANEL_DOCKER_SOCKET": str(settings.docker_socket), "SKYPANEL_DASHBOARD_HOST": settings.dashboard_host,
-        "SKYPANEL_CONTROL_PLANE": settings.control_plane, "SKYPANEL_LOG_LEVEL": settings.log_level,
-        "SKYPANEL_SWARM_ADDRESS_POOL": settings.swarm_address_pool,
-    }  # fmt: skip
-    return edge_node.Ingress(
-        image, options.edge_dir, settings.docker_socket, settings.http_port, settings.https_port, env
-    )
-
-
 def _ensure_ingress(engine: EngineClient, settings: Settings, options: Options, choices: Choices, say: Say) -> None:
     token = Secret((settings.data_dir / "keys" / EDGE).read_text().strip())
     name = str(engine.get("/info")["Name"])
-    wanted = ingress_of(settings, options, choices.platform_image)
-    wanted.env["SKYPANEL_NODE_NAME"] = name
+    wanted = edge_node.ingress(
+        settings, image=choices.platform_image, directory=options.edge_dir, told=edge_node.told(settings), name=name
+    )
     images = registry(settings)
     swarm = Swarm(engine, registry_auth=lambda: images.engine_auth(settings.registry))
     swarm.ensure_image(choices.platform_image)

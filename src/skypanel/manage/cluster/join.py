@@ -72,11 +72,8 @@ def invitation(settings: Settings) -> Invitation:
         edge_token=(keys / EDGE).read_text().strip(),
         platform_image=server["Image"],
         stack_image=f"{settings.registry}/{settings.stack_image}",
-        env={
-            "SKYPANEL_DASHBOARD_HOST": settings.dashboard_host, "SKYPANEL_CONTROL_PLANE": settings.control_plane,
-            "SKYPANEL_SWARM_ADDRESS_POOL": settings.swarm_address_pool,
-        },
-    )  # fmt: skip
+        env=edge_node.told(settings),
+    )
 
 
 @dataclass(frozen=True)
@@ -120,11 +117,8 @@ def join(settings: Settings, invited: Invitation, role: Role, say: Say, place: P
 
 def _take_visitors(settings: Settings, invited: Invitation, role: Role, say: Say, place: Place) -> None:
     name = str(place.engine.get("/info")["Name"])
-    env = {**invited.env, "SKYPANEL_NODE_NAME": name, "SKYPANEL_DOCKER_SOCKET": str(settings.docker_socket),
-           "SKYPANEL_HTTP_PORT": str(settings.http_port),
-           "SKYPANEL_HTTPS_PORT": str(settings.https_port)}  # fmt: skip
-    wanted = edge_node.Ingress(
-        invited.platform_image, role.edge_dir, settings.docker_socket, settings.http_port, settings.https_port, env
+    wanted = edge_node.ingress(
+        settings, image=invited.platform_image, directory=role.edge_dir, told=invited.env, name=name
     )
     place.keep_key(role.edge_dir, invited.edge_token)
     changed = edge_node.ensure_edge(place.engine, wanted)

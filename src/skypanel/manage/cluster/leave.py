@@ -15,7 +15,15 @@ from skypanel.settings import Settings
 def leave(settings: Settings, say: Callable[[str], None], *, force: bool) -> None:
     """Idempotent. Raises CannotStart when the machine is a manager, whose going the others have to agree to first
     (`skypanel nodes remove`), unless `force`."""
-    engine = EngineClient(settings.docker_socket)
+    with EngineClient(settings.docker_socket) as engine:
+        _leave_swarm(engine, say, force=force)
+        edge_node.remove_edge(engine)
+    say("Ingress: none any more")
+    shell.run(["nft", "delete", "table", "inet", firewall.TABLE], check=False)
+    say("This machine is on its own.")
+
+
+def _leave_swarm(engine: EngineClient, say: Callable[[str], None], *, force: bool) -> None:
     state = Swarm(engine).state()
     if state["LocalNodeState"] not in ("inactive", ""):
         if state.get("ControlAvailable") and not force:
@@ -25,8 +33,3 @@ def leave(settings: Settings, say: Callable[[str], None], *, force: bool) -> Non
             )
         engine.post("/swarm/leave", force="1", timeout_s=60)
         say("Swarm: left")
-    edge_node.remove_edge(engine)
-    say("Ingress: none any more")
-    shell.run(["nft", "delete", "table", "inet", firewall.TABLE], check=False)
-    engine.close()
-    say("This machine is on its own.")

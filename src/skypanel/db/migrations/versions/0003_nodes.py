@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("memory_mb", sa.Integer(), nullable=False),
         sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.Column("lost_at", UtcDateTime(), nullable=True),
+        sa.Column("sealed", sa.Text(), nullable=True),
         sa.Column("job_id", sa.String(length=64), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_nodes")),
