@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
-from skypanel.drivers.machines import Newcomer
 from skypanel.http.context import ServicesDep
+from skypanel.http.new_node import NewNodeRequest
 from skypanel.http.problems import problems
 from skypanel.http.route import api_router
-from skypanel.http.schema import PageBody, RequestBody, ResponseBody, Timestamp
+from skypanel.http.schema import PageBody, ResponseBody, Timestamp
 from skypanel.http.session import ReadSession, WriteSession
 from skypanel.http.viewer import PlatformAdmin
-from skypanel.kit.secret import Secret
-from skypanel.nodes.ask import get_node, request_activate, request_drain, request_join, request_removal
-from skypanel.nodes.list import NodeUse, list_nodes
+from skypanel.nodes.ask import request_activate, request_drain, request_join, request_removal
+from skypanel.nodes.list import NodeUse, list_nodes, node_use
 
 router = api_router(prefix="/api/admin/paas/nodes", tag="admin")
 
@@ -37,22 +34,6 @@ class AdminNodeBody(ResponseBody):
     alert: str | None = Field(description="One sentence when something is wrong")
 
 
-class NewNodeRequest(RequestBody):
-    """A machine with the Docker Engine that SSH reaches from the managers."""
-
-    host: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,118}[A-Za-z0-9])?$", examples=["192.0.2.21"])
-    port: int = Field(default=22, ge=1, le=65535)
-    user: str = Field(default="root", pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description="root, or one with sudo")
-    private_key: str = Field(max_length=20_000, description="OpenSSH format, without a passphrase; forgotten after use")
-    host_key: str | None = Field(
-        default=None, max_length=2_000, pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+$",
-        description="As `ssh-keyscan` shows it without the name; left out: what the machine shows the first time",
-        examples=["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"],
-    )  # fmt: skip
-    role: Literal["worker", "manager"] = "worker"
-    ingress: bool = Field(default=False, description="It takes visitors' requests")
-
-
 class OneAdminNode(ResponseBody):
     node: AdminNodeBody
 
@@ -69,11 +50,7 @@ def add_admin_node(
 ) -> OneAdminNode:
     """Lets a machine join through SSH. It is listed as `joining` by its address, then by its host name; when it did
     not join as `failed`, with the reason."""
-    newcomer = Newcomer(
-        host=body.host, port=body.port, user=body.user, private_key=Secret(body.private_key), host_key=body.host_key,
-        manager=body.role == "manager", ingress=body.ingress,
-    )  # fmt: skip
-    request_join(session, newcomer, vault=services.vault, now=services.clock.now())
+    request_join(session, body.newcomer(), vault=services.vault, now=services.clock.now())
     return _one(session, body.host)
 
 
@@ -106,9 +83,8 @@ def remove_admin_node(name: str, session: WriteSession, _: PlatformAdmin) -> One
 
 
 def _one(session: ReadSession, name: str) -> OneAdminNode:
-    get_node(session, name)
     session.flush()
-    return OneAdminNode(node=next(_node(each) for each in list_nodes(session) if each.node.name == name))
+    return OneAdminNode(node=_node(node_use(session, name)))
 
 
 def _node(found: NodeUse) -> AdminNodeBody:

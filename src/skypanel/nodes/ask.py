@@ -23,14 +23,38 @@ def get_node(session: Session, name: str, *, change: bool = False) -> Node:
     return node
 
 
-def request_drain(session: Session, name: str) -> Node:
-    """Its applications are started elsewhere, then end there. Raises NotFound; Conflict `only_node`."""
-    node = get_node(session, name, change=True)
+def drain_problem(session: Session, node: Node) -> Conflict | None:
+    """Why it cannot be drained now: `only_node`."""
     others = sa.select(sa.func.count()).where(
-        Node.name != name, Node.availability == Availability.ACTIVE, Node.lost_at.is_(None)
+        Node.name != node.name, Node.availability == Availability.ACTIVE, Node.lost_at.is_(None)
     )
-    if not session.scalar(others):
-        raise Conflict(f"No other machine could take what runs on {name}.", code="only_node")
+    if session.scalar(others):
+        return None
+    return Conflict(f"No other machine could take what runs on {node.name}.", code="only_node")
+
+
+def removal_problem(session: Session, node: Node) -> Conflict | None:
+    """Why it cannot be removed now: `node_in_use`, `managers_majority`."""
+    if node.availability == Availability.FAILED:
+        return None
+    if node.lost_at is None and node.availability != Availability.DRAINED:
+        return Conflict(f"{node.name} is in use. Drain it first.", code="node_in_use")
+    members = Node.availability.not_in((Availability.JOINING, Availability.FAILED))
+    left = list(session.scalars(sa.select(Node).where(Node.manager, members, Node.name != node.name)))
+    if node.manager and sum(other.lost_at is None for other in left) * 2 <= len(left):
+        return Conflict(
+            f"Without {node.name} the managers that are left have no majority: nothing could be changed any more. "
+            "Let another machine join as a manager first.",
+            code="managers_majority",
+        )
+    return None
+
+
+def request_drain(session: Session, name: str) -> Node:
+    """Its applications are started elsewhere, then end there. Raises NotFound and the `drain_problem`."""
+    node = get_node(session, name, change=True)
+    if (problem := drain_problem(session, node)) is not None:
+        raise problem
     if node.availability == Availability.ACTIVE:
         node.availability, node.note = Availability.DRAINING, None
         _go(session, node, "node.drain")
@@ -64,22 +88,14 @@ def request_activate(session: Session, name: str) -> Node:
 
 
 def request_removal(session: Session, name: str) -> Node:
-    """Raises NotFound; Conflict `node_in_use`, `managers_majority`."""
+    """Raises NotFound and the `removal_problem`."""
     node = get_node(session, name, change=True)
+    if (problem := removal_problem(session, node)) is not None:
+        raise problem
     if node.availability == Availability.FAILED:
         session.delete(node)
-        return node
-    if node.lost_at is None and node.availability != Availability.DRAINED:
-        raise Conflict(f"{name} is in use. Drain it first.", code="node_in_use")
-    managers = list(session.scalars(sa.select(Node).where(Node.manager)))
-    left = [other for other in managers if other.name != name]
-    if node.manager and sum(other.lost_at is None for other in left) * 2 <= len(left):
-        raise Conflict(
-            f"Without {name} the managers that are left have no majority: nothing could be changed any more. "
-            "Let another machine join as a manager first.",
-            code="managers_majority",
-        )
-    _go(session, node, "node.remove")
+    else:
+        _go(session, node, "node.remove")
     return node
 
 

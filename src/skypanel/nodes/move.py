@@ -78,7 +78,9 @@ def activate(machines: Machines, *, name: str) -> None:
 def remove(platform: Platform, machines: Machines, *, name: str) -> None:
     machines.forget(name)
     with platform.database.transaction() as session:
-        session.execute(sa.delete(Node).where(Node.name == name))
+        node = session.get(Node, name)
+        if node is not None:
+            session.delete(node)  # the row itself: a statement would tell nobody who follows it
 
 
 def _here(name: str) -> sa.ColumnElement[bool]:

@@ -97,6 +97,13 @@ def test_only_what_is_drained_or_lost_is_removed_and_never_the_managers_majority
     assert jobs(either_api) == ["node.remove", "node.remove"]
 
 
+def test_a_manager_that_has_not_joined_yet_has_no_vote(either_api):
+    admin = either_api.admin()
+    look(either_api, M1, lost(M2), lost(M3))
+    admin.post(NODES, {"host": "192.0.2.99", "private_key": "x", "role": "manager"})
+    assert admin.delete(f"{NODES}/m3").json()["code"] == "managers_majority"
+
+
 def test_a_machine_is_added_once_and_its_key_is_nowhere_in_the_open(either_api):
     admin = either_api.admin()
     look(either_api, M1)
@@ -150,7 +157,7 @@ def test_hosts_users_and_keys_are_checked(either_api):
     admin = either_api.admin()
     for wrong in (
         {"host": "-oProxyCommand=x"}, {"host": "a b"}, {"user": "-x"}, {"user": "root;id"}, {"port": 0},
-        {"host_key": "ssh-ed25519 AAAA\n* ssh-rsa BBBB"}, {"role": "boss"},
+        {"host_key": "ssh-ed25519 AAAA\n* ssh-rsa BBBB"}, {"role": "boss"}, {"private_key": ""},
     ):  # fmt: skip
         answer = admin.post(NODES, {"host": "192.0.2.99", "private_key": "x"} | wrong)
         assert answer.status_code == 422, wrong
