@@ -5,25 +5,18 @@ Do: click, type, press keys, look. Don't: call the platform's rooms; the API onl
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from browser_page import Watched
+from browser_page import Watched, launched, pages_of
 from git_http import GitHttpServer
 from one_platform import platform, repositories, unique
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser
 from sample_apps import plain_server
 from site_under_test import Client, Site
 
 __all__ = ["platform", "repositories", "unique"]
 
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 NOISY = """
 import http.server, os, sys
 
@@ -47,35 +40,15 @@ http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).s
 def chromium() -> Iterator[Browser]:
     # Of a module, since folders without __init__.py end no "package": a loop of Playwright's that goes on would be in
     # the way of every later test.
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.fail("Chromium is missing: scripts/packages test installs it", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def open_page(chromium: Browser, platform: Site) -> Iterator[Callable[..., Watched]]:
     """`open_page(width=…, dark=…, script=…)`: a page of a browser profile of its own."""
-    contexts: list[BrowserContext] = []
-
-    def opened(*, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True) -> Watched:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            java_script_enabled=script,
-        )
-        context.set_default_timeout(20_000)
-        contexts.append(context)
-        watched = Watched(context.new_page(), f"http://localhost:{platform.port}")
-        watched.watch()
-        return watched
-
-    yield opened
-    for context in contexts:
-        context.close()
+    with pages_of(chromium, f"http://localhost:{platform.port}") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -95,13 +68,3 @@ def grace(platform: Site, repositories: GitHttpServer) -> Client:
     owner.settled("broken", owner.deploy("broken"))
     owner.call("POST", f"/organizations/{owner.organization_id}/invitations", {"email": "x@y.org", "role": "viewer"})
     return owner
-
-
-@pytest.fixture(scope="session")
-def pictures() -> Path | None:
-    """Where screenshots go, when somebody wants to look: PICTURES=directory."""
-    wanted = os.environ.get("PICTURES")
-    if wanted is None:
-        return None
-    Path(wanted).mkdir(parents=True, exist_ok=True)
-    return Path(wanted)

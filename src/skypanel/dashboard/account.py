@@ -11,10 +11,12 @@ from fastapi import Depends, Request
 from skypanel.accounts.models import User
 from skypanel.dashboard.cookies import ORGANIZATION, SESSION
 from skypanel.dashboard.no_organization import NoOrganization
-from skypanel.errors import Unauthenticated
+from skypanel.errors import NotFound, Unauthenticated
 from skypanel.http.context import ClientAddress
 from skypanel.http.session import DbSession
 from skypanel.http.viewer import identify
+from skypanel.nodes.list import count_lost
+from skypanel.nodes.models import NODES
 from skypanel.orgs.access import Permission, Viewer
 from skypanel.orgs.membership import organizations_of, the_viewer
 from skypanel.orgs.models import Organization
@@ -27,6 +29,12 @@ class Account:
     organization: Organization
     organizations: Sequence[Organization]
     session_id: str
+    machines_lost: int = 0  # for platform admins alone
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What the frame around each of his pages follows."""
+        return frozenset({NODES}) if self.user.is_admin else frozenset()
 
     def may(self, permission: str) -> bool:
         """For templates: `account.may("deploy")`. Raises ValueError for a permission that there is none of."""
@@ -72,7 +80,22 @@ def current_account(request: Request, session: DbSession, address: ClientAddress
     wanted = request.cookies.get(ORGANIZATION)
     chosen = next((one for one in organizations if one.id == wanted), organizations[0])
     viewer = the_viewer(session, user=person.user, organization=chosen.id, address=address)
-    return Account(person.user, viewer, chosen, organizations, person.session_id)
+    lost = count_lost(session) if person.user.is_admin else 0
+    return Account(person.user, viewer, chosen, organizations, person.session_id, lost)
 
 
 CurrentAccount = Annotated[Account, Depends(current_account)]
+
+
+def require_platform_admin(account: Account) -> Account:
+    """Raises NotFound for everybody else: there are no such pages for him."""
+    if not account.user.is_admin:
+        raise NotFound("There is no such page.")
+    return account
+
+
+def current_platform_admin(account: CurrentAccount) -> Account:
+    return require_platform_admin(account)
+
+
+PlatformAdminAccount = Annotated[Account, Depends(current_platform_admin)]

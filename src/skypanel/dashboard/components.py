@@ -7,25 +7,21 @@ from datetime import timedelta
 from fastapi import Request
 from fastapi.responses import Response
 
-from skypanel.dashboard.account import CurrentAccount
+from skypanel.dashboard.account import PlatformAdminAccount
 from skypanel.dashboard.page_route import page_router
 from skypanel.dashboard.pages import page
-from skypanel.errors import NotFound
 from skypanel.http.context import ServicesDep
 
 router = page_router()
 
 STATUSES = (
     "created", "queued", "building", "deploying", "running", "superseded", "stopped", "suspended", "failed", "crashed",
-    "cancelled", "starting", "healthy", "unhealthy", "backoff", "draining",
+    "cancelled", "starting", "healthy", "unhealthy", "backoff", "draining", "ready", "lost", "joining", "drained",
 )  # fmt: skip
 
 
 @router.get("/_components")
-def show_components(request: Request, account: CurrentAccount, services: ServicesDep) -> Response:
-    """Raises NotFound for everybody else: the page is of no use to him."""
-    if not account.user.is_admin:
-        raise NotFound("There is no such page.")
+def show_components(request: Request, account: PlatformAdminAccount, services: ServicesDep) -> Response:
     now = services.clock.now()
     return page(
         request,

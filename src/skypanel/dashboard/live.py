@@ -146,7 +146,7 @@ def _look(request: Request, load: Load) -> tuple[frozenset[str], dict[str, Regio
         rendered = render(
             request, view.template, {"account": account, **view.context}, subject=subject_of(request) or ""
         )
-    return view.topics, rendered.regions
+    return view.topics | account.topics, rendered.regions
 
 
 async def _lines(batches: AsyncIterator[Sequence[Line]], address: str, queue: asyncio.Queue[bytes | None]) -> None:

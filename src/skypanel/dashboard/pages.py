@@ -76,6 +76,18 @@ def bytes_shown(size: int) -> str:
     return f"{value:.1f} GB"
 
 
+def cpu_shown(millis: int) -> str:
+    """`0.5`, `4`: in cores."""
+    return f"{millis / 1000:g}"
+
+
+def memory_shown(mib: int) -> str:
+    """`0`, `512 MB`, `7.6 GB`."""
+    if mib == 0:
+        return "0"
+    return f"{mib} MB" if mib < 1024 else f"{round(mib / 1024, 1):g} GB"
+
+
 def author_shown(author: str) -> str:
     """`Ann Lee` of `Ann Lee <ann@example.org>`."""
     return author.partition(" <")[0]
@@ -108,7 +120,9 @@ templates.filters.update(
     ago=ago,
     author=author_shown,
     bytes=bytes_shown,
+    cpu=cpu_shown,
     inline_code=inline_code,
+    memory=memory_shown,
     money=to_decimal_string,
     rfc3339=rfc3339,
     seconds=seconds_shown,

@@ -23,6 +23,7 @@ PAGES = (
     ("Members", "/members"),
     ("API tokens", "/tokens"),
 )
+ADMIN_PAGES = (("Machines", "/admin/machines"),)
 TABS = (
     ("overview", ""),
     ("deployments", "/deployments"),
@@ -40,7 +41,8 @@ def show_suggestions(
     """`shop`, `shop logs`, `shop deploy`: the first word finds applications, the second what of them."""
     first, _, second = q.strip().lower().partition(" ")
     apps = find_apps(session, account.viewer, text=first, limit=MOST_APPS)
-    pages = [(label, href) for label, href in PAGES if q.strip().lower() in label.lower()]
+    all_pages = PAGES + (ADMIN_PAGES if account.user.is_admin else ())
+    pages = [(label, href) for label, href in all_pages if q.strip().lower() in label.lower()]
     return page(
         request,
         "palette.html",

@@ -12,8 +12,10 @@ from skypanel.dashboard import (
     deployments,
     environment,
     logs,
+    machines,
     members,
     new_app,
+    new_machine,
     organizations,
     palette,
     settings_page,
@@ -26,7 +28,7 @@ from skypanel.dashboard.page_route import page_router
 # In the order in which addresses are matched: `/apps/new` before `/apps/{id}`.
 PAGES = (
     sign_in, organizations, members, tokens, activity, palette, components,
-    new_app, apps, deployments, logs, environment, settings_page, app_verbs,
+    new_app, apps, deployments, logs, environment, settings_page, app_verbs, new_machine, machines,
 )  # fmt: skip
 
 

@@ -53,6 +53,10 @@ class Services:
     trusted_proxies: Sequence[Network] = ()  # besides this machine: their word on the client's address counts
     changes: Changes = field(default_factory=Changes)  # what pages follow; hears nothing unless `wiring` says from whom
 
+    @property
+    def clustered(self) -> bool:
+        return self.edge_token is not None
+
 
 def services(request: Request) -> Services:
     return cast(Services, request.app.state.services)

@@ -10,6 +10,8 @@ import pytest
 from apps_world import build_world
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from machines_world import ADMIN, make_admin
+from machines_world import PASSWORD as ADMINS_PASSWORD
 
 from skypanel.accounts.models import User
 from skypanel.api.app import create_api
@@ -67,5 +69,22 @@ def browser(world: Any) -> Callable[[], Browser]:
     if not _APIS:  # made once: that is what costs time
         _APIS.append(create_api(world.services, extra_routers=[dashboard_router()]))
     api = _APIS[0]
-    api.state.services = world.services
-    return lambda: Browser(TestClient(api, raise_server_exceptions=False))
+
+    def opened() -> Browser:
+        api.state.services = world.services
+        return Browser(TestClient(api, raise_server_exceptions=False))
+
+    return opened
+
+
+@pytest.fixture
+def admin(world: Any, browser: Callable[[], Browser]) -> Callable[[], Browser]:
+    """A new browser of a platform admin, a member of acme, at each call."""
+    make_admin(world)
+
+    def signed_in() -> Browser:
+        someone = browser()
+        someone.sign_in(ADMIN, ADMINS_PASSWORD)
+        return someone
+
+    return signed_in
