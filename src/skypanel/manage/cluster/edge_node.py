@@ -159,8 +159,8 @@ def _ready(engine: EngineClient, container: str) -> bool:
     """Asked from inside, since ports may be anybody's."""
     command = ["python3", "-m", "skypanel.manage.cluster.edge", "--ready"]
     try:
-        made = engine.post(f"/containers/{container}/exec", {"Cmd": command})["Id"]
-        engine.post(f"/exec/{made}/start", {"Detach": False}, timeout_s=300)
+        made = engine.post(f"/containers/{container}/exec", {"Cmd": command, "AttachStdout": True})["Id"]
+        engine.post(f"/exec/{made}/start", {"Detach": False}, timeout_s=300)  # until it has ended: it is attached
         return bool(engine.get(f"/exec/{made}/json")["ExitCode"] == 0)
     except EngineFailed:
         return False
