@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
+import httpx
 import pytest
-from cluster_state import BACK_S, app_tasks, load_on, parts, ready, refused, scale_part
+from cluster_state import BACK_S, app_tasks, in_spite, load_on, parts, ready, refused, scale_part
 from engines import Node
 from load import running
 from site_under_test import Client, eventually
@@ -33,6 +36,49 @@ def test_without_control_plane_and_database_no_request_fails_and_afterwards_noth
         time.sleep(40)  # a whole reconciliation
     assert load.failures == []
     assert {task["ID"] for task in app_tasks(grown, app_id)} == before
+
+
+def routers(node: Node) -> list[int]:
+    """Traefik's processes in the ingress of a machine."""
+    with node.speaking() as engine:
+        owner = engine.get("/containers/skypanel-ingress/json")["State"]["Pid"]
+    network = Path(f"/proc/{owner}/ns/net").readlink()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "comm").read_text() == "traefik\n" and (process / "ns" / "net").readlink() == network:
+                found.append(int(process.name))
+    return found
+
+
+def answered_by_a_replica(grown: Cluster, target: str) -> bool:
+    try:
+        answer = grown.http.get(f"http://{grown.first.address}/", headers={"Host": f"{target}.apps.localhost"})
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 200
+
+
+def test_a_router_that_is_restarted_while_control_plane_and_engine_are_away_serves(
+    grown: Cluster, ada: Client, target: str
+) -> None:
+    before = routers(grown.first)
+    for name in ("server", "worker", "postgres"):
+        scale_part(grown, name, 0)
+    try:
+        eventually(lambda: not any(parts(grown, name) for name in ("server", "worker", "postgres")), within=90)
+        grown.first.kill()  # the engine; its containers go on
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: answered_by_a_replica(grown, target), within=30, what="an answer through the new router")
+        with running(load_on(grown, target)) as load:
+            time.sleep(5)
+        assert load.failures == []
+    finally:
+        grown.first.start()
+        for name, copies in (("postgres", 1), ("server", 2), ("worker", 2)):
+            eventually(lambda n=name, c=copies: in_spite(lambda: scale_part(grown, n, c) or True), within=BACK_S)
+    assert not set(before) & set(routers(grown.first))
 
 
 @pytest.mark.parametrize("part", ["server", "worker"])

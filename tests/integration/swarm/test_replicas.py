@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from containers import House, eventually
-from engines import Node
+from engines import STACK, Node
 
 from skypanel.drivers.runtime.port import (
     Container,
@@ -26,6 +26,7 @@ from skypanel.drivers.runtime.swarm import SwarmRuntime
 from skypanel.drivers.runtime.swarm.api import Service
 from skypanel.drivers.runtime.swarm.claims import Claim
 from skypanel.drivers.runtime.swarm.scripts import HOLD_S
+from skypanel.manage.cluster.disk_keeper import DiskKeeper
 from skypanel.manage.doctor import engine
 
 pytestmark = pytest.mark.root
@@ -236,6 +237,25 @@ def test_a_replica_that_needs_too_much_memory_is_reported_so(house: House) -> No
 
     container = eventually(look, timeout_s=60)
     assert container.oom_killed
+
+
+def test_a_replica_that_writes_more_than_its_disk_is_ended_and_says_so(house: House) -> None:
+    runtime: SwarmRuntime = house.made[0]
+    filler = "import time\nwith open('/app/big', 'wb') as f:\n  f.write(bytes({0} << 20)); f.flush(); time.sleep(600)"
+    for name, size in (("modest", 8), ("filler", 40)):
+        runtime.start(house.spec("server", id=name, command=["/usr/bin/python3", "-c", filler.format(size)],
+                                 image=STACK, limits=Limits(cpu_millis=1000, memory_mb=256, disk_mb=16)))  # fmt: skip
+    keeper = DiskKeeper(runtime._api.engine)
+
+    def look() -> Container | None:
+        keeper.look()
+        container = runtime.get("filler")
+        return container if container is not None and container.status is ContainerStatus.EXITED else None
+
+    assert eventually(look, timeout_s=60).reason == "it wrote more than its plan's disk holds"
+    other = runtime.get("modest")
+    assert other is not None
+    assert other.status is ContainerStatus.RUNNING
 
 
 def test_a_failing_health_check_makes_the_swarm_replace_it(house: House) -> None:

@@ -1,7 +1,7 @@
 """`python3 -m skypanel.manage.cluster.agent`: on every machine of a cluster, in its own network.
 
-Keeps the firewall between tenants and everything else, and the names under which the engine finds the registry. Knows
-only its own engine, so that it does its part whatever else is away.
+Keeps the firewall between tenants and everything else, the names under which the engine finds the registry, and the
+limits of replicas' disks. Knows only its own engine, so that it does its part whatever else is away.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from skypanel.drivers import shell
 from skypanel.drivers.engine.client import EngineClient, EngineFailed
 from skypanel.manage.cluster import firewall, trust
+from skypanel.manage.cluster.disk_keeper import DiskKeeper
 from skypanel.manage.cluster.stack import PART
 from skypanel.settings import Settings
 
@@ -43,6 +44,8 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop())
         threading.Thread(target=self._listen, name="events", daemon=True).start()
+        disks = DiskKeeper(self._engine)
+        threading.Thread(target=disks.run, args=(self._stopping,), name="disks", daemon=True).start()
         while not self._stopping.is_set():
             self._changed.clear()
             try:

@@ -28,7 +28,7 @@ from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task, le
 from skypanel.drivers.runtime.swarm.logs import TaskLogs
 from skypanel.drivers.runtime.swarm.oneoff import run_to_end
 from skypanel.drivers.runtime.swarm.service import Reserved, Surroundings, content_of, service, variables
-from skypanel.drivers.runtime.swarm.tasks import KILLED, LOST, NEVER, Task, reason, why_waiting
+from skypanel.drivers.runtime.swarm.tasks import KILLED, LOST, NEVER, WROTE_TOO_MUCH, Task, reason, why_waiting
 
 CLAIM_S = 10.0  # the swarm makes tasks within milliseconds; a manager without a leader takes longer
 LOOK_S = 0.05
@@ -366,6 +366,7 @@ class SwarmRuntime:
             if task is None or task.over:
                 self._record_end(found, container_id, tasks)
         labels = found.labels
+        said = self._last_words(container_id, claim)
         return Container(
             id=container_id, kind=ContainerKind(labels[names.KIND]), app_id=labels[names.APP],
             organization_id=labels[names.ORGANIZATION], name=claim.name,
@@ -374,14 +375,14 @@ class SwarmRuntime:
             log=self._logs.path(container_id), log_format="k8s",
             started_at=datetime.fromisoformat(claim.began) if claim.began else None,
             finished_at=datetime.fromisoformat(claim.ended) if claim.ended else None,
-            exit_code=claim.code, oom_killed=claim.code == KILLED and self._ran_out_of_memory(container_id, claim),
+            exit_code=claim.code, oom_killed=scripts.OUT_OF_MEMORY in said,
             node=self._node_name(task.node if task is not None else claim.node),
             displaced=not lives and claim.reason in (LOST, NEVER),
-            reason=claim.reason or (why_waiting(task) if task is not None else None),
+            reason=WROTE_TOO_MUCH if scripts.DISK_FULL in said else claim.reason or why_waiting(task),
         )  # fmt: skip
 
-    def _ran_out_of_memory(self, container_id: str, claim: Claim) -> bool:
-        return scripts.OUT_OF_MEMORY in self._logs.last_lines(container_id, claim.task, 3)
+    def _last_words(self, container_id: str, claim: Claim) -> Sequence[str]:  # which say by what limit it was killed
+        return self._logs.last_lines(container_id, claim.task, 3) if claim.code == KILLED else ()
 
     def _node_name(self, node_id: str) -> str:
         if node_id and node_id not in self._nodes:

@@ -11,6 +11,7 @@ LONGEST = 59  # a service's name may have 63 characters, and "-env" is added to 
 LABEL = "skypanel"
 INSTANCE, APP, ORGANIZATION = f"{LABEL}.instance", f"{LABEL}.app", f"{LABEL}.organization"
 KIND, PROCESS, CONTENT, SERVES = (f"{LABEL}.{word}" for word in ("kind", "process", "content", "serves"))
+DISK = f"{LABEL}.disk"  # of a container: how much it may write, in MB
 CLAIM = f"{LABEL}.replica."
 SECRET = "-env"  # noqa: S105 - the end of the names of services' secrets
 PLATFORM_NETWORK = "skypanel-platform"  # of server, worker, registry and ingress; no tenant is in it

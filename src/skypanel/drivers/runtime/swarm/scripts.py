@@ -5,6 +5,7 @@ from __future__ import annotations
 SECRET = "/run/secrets/env"  # noqa: S105 - a path; holds NAME=value, each ended by a zero byte
 HOLD_S = 5
 OUT_OF_MEMORY = "skypanel: ended because the memory limit was reached"
+DISK_FULL = "skypanel: ended because the disk limit was reached"
 
 # PID 1: reads the variables, starts the program as a group of its own, and passes signals on. SIGTERM comes from the
 # engine whenever a task has to go (a retired release, fewer replicas, a drained machine), about when it leaves the
@@ -40,6 +41,12 @@ if ((code == 137)); then
   done
 fi
 exit $code
+"""
+
+# Beside it: ends all but the init, which has kept the output as 3.
+END_DISK_HOG = f"""\
+echo "{DISK_FULL}" >/proc/1/fd/3
+kill -KILL -1
 """
 
 # $1 port, $2 path ("" for TCP), $3 host, $4 seconds. The same answers count as healthy as in deployments/health.py.

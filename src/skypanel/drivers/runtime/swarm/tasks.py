@@ -10,6 +10,7 @@ from typing import Any
 
 TERMINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 KILLED = 137
+WROTE_TOO_MUCH = "it wrote more than its plan's disk holds"
 LOST, NEVER = "its machine was lost or drained", "it was never started"
 UNPLACED_S = 5.0
 _FRACTION = re.compile(r"\.(\d+)")
@@ -85,8 +86,10 @@ _REASONS: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 
-def why_waiting(task: Task) -> str | None:
+def why_waiting(task: Task | None) -> str | None:
     """Of one that has not begun: what the engine says, or that no machine has taken it for long."""
+    if task is None:
+        return None
     found = reason(task.error)
     waits = (datetime.now(UTC) - task.changed_at).total_seconds()
     if found is None and task.state == "pending" and waits > UNPLACED_S:
