@@ -241,7 +241,9 @@ def test_a_replica_that_needs_too_much_memory_is_reported_so(house: House) -> No
 
 def test_a_replica_that_writes_more_than_its_disk_is_ended_and_says_so(house: House) -> None:
     runtime: SwarmRuntime = house.made[0]
-    filler = "import time\nwith open('/app/big', 'wb') as f:\n  f.write(bytes({0} << 20)); f.flush(); time.sleep(600)"
+    filler = (
+        "import time\nwith open('/var/tmp/big', 'wb') as f:\n  f.write(bytes({0} << 20)); f.flush(); time.sleep(600)"
+    )
     for name, size in (("modest", 8), ("filler", 40)):
         runtime.start(house.spec("server", id=name, command=["/usr/bin/python3", "-c", filler.format(size)],
                                  image=STACK, limits=Limits(cpu_millis=1000, memory_mb=256, disk_mb=16)))  # fmt: skip
