@@ -1,4 +1,4 @@
-"""The log store on local files. One instance per process; only one process on the machine may append."""
+"""The log store on local files. One instance per process; those that append take turns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from skypanel.drivers.logstore.embedded import codec
 from skypanel.drivers.logstore.embedded.retention import Retention
 from skypanel.drivers.logstore.embedded.search import newest, oldest
 from skypanel.drivers.logstore.embedded.segments import end_of, place_after, read_on
+from skypanel.drivers.logstore.embedded.turn import Turn
 from skypanel.drivers.logstore.embedded.watch import Watcher
 from skypanel.drivers.logstore.embedded.writer import Layout, StreamWriter
 from skypanel.drivers.logstore.entries import check_cursor, check_stream, cursor_of, normalized
 from skypanel.drivers.logstore.following import follow
 from skypanel.drivers.logstore.port import Chunk, Entry, Line, LinePage, Query, StopsFollowing
 
-_OPEN_WRITERS = 200  # descriptors; what a writer knows of its stream stays
 _SHARED_CHUNKS = 32
 _SHARED_LINES = 200  # of one who catches up nobody else needs the chunks, and they are large
 
@@ -41,9 +41,9 @@ class EmbeddedLogStore:
     ) -> None:
         self._root = root
         self._layout = Layout(gid, directory_mode, file_mode, segment_bytes, segment_span_s * 10**9)
-        self._lock = threading.RLock()
+        self._turn = Turn(root / ".turn")
         self._writers: dict[str, StreamWriter] = {}
-        self._open: OrderedDict[str, StreamWriter] = OrderedDict()
+        self._lock = threading.Lock()
         self._chunks: OrderedDict[tuple[str, str], tuple[Chunk, int]] = OrderedDict()
         self._watcher = Watcher(inotify=inotify)
 
@@ -71,9 +71,11 @@ class EmbeddedLogStore:
             self.append_marked(stream, [], origin=origin, mark=codec.FORGOTTEN)
 
     def drop(self, stream: str) -> None:
-        with self._lock:
-            self._close_writer(stream)
-            directory = self._directory(stream)
+        directory = self._directory(stream)
+        if not directory.is_dir():
+            return
+        with self._turn:
+            self._writers.pop(stream, None)
             if directory.is_dir():
                 going = self._root / f".dropped-{directory.name}"
                 shutil.rmtree(going, ignore_errors=True)
@@ -94,7 +96,7 @@ class EmbeddedLogStore:
 
     def _removed(self, stream: str) -> bool:
         """Drops the whole stream unless somebody's place is kept in it."""
-        with self._lock:
+        with self._turn:
             if self.marks(stream):
                 return False
             self.drop(stream)
@@ -102,23 +104,20 @@ class EmbeddedLogStore:
 
     @contextmanager
     def _writer(self, stream: str) -> Iterator[StreamWriter]:
-        with self._lock:
-            writer = self._writers.get(stream)
-            if writer is None:
-                directory = self._directory(stream)
-                self._layout.make_directory(self._root)
-                writer = self._writers[stream] = StreamWriter(directory, self._layout)
-            self._open[stream] = writer
-            self._open.move_to_end(stream)
-            while len(self._open) > _OPEN_WRITERS:
-                self._open.popitem(last=False)[1].close()
-            yield writer
-
-    def _close_writer(self, stream: str) -> None:
-        self._open.pop(stream, None)
-        writer = self._writers.pop(stream, None)
-        if writer is not None:
-            writer.close()
+        directory = self._directory(stream)
+        if stream not in self._writers:
+            self._layout.make_directory(self._root)
+        with self._turn:
+            writer = self._writers.get(stream) or StreamWriter(directory, self._layout)
+            try:
+                writer.begin()
+                self._writers[stream] = writer
+                yield writer
+            except OSError:  # what it knows may not be so any more
+                self._writers.pop(stream, None)
+                raise
+            finally:
+                writer.end()
 
     # Reading
 
@@ -165,9 +164,7 @@ class EmbeddedLogStore:
         return self._watcher.subscribe(self._directory(stream), wake)
 
     def close(self) -> None:
-        with self._lock:
-            for stream in list(self._writers):
-                self._close_writer(stream)
+        self._turn.close()
         self._watcher.close()
 
     def _directory(self, stream: str) -> Path:

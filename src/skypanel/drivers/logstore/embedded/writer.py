@@ -34,7 +34,7 @@ class Layout:
             path.chmod(self.directory_mode)
 
     def create(self, path: Path, content: bytes) -> int:
-        """A new file with that content, open for appending; it appears whole."""
+        """A new file with that content, open for appending; it appears whole. Raises FileExistsError."""
         making = path.with_suffix(".new")
         fd = os.open(making, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -42,6 +42,8 @@ class Layout:
                 os.fchown(fd, -1, self.gid)
             os.fchmod(fd, self.file_mode)
             write_all(fd, content)
+            if path.exists():  # asked when the directory has changed, so that no old answer is given
+                raise FileExistsError(path)
             making.rename(path)
         except OSError:
             os.close(fd)
@@ -62,38 +64,77 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 class StreamWriter:
-    """Not safe for threads: the store holds a lock around it."""
+    """What one process knows of a stream. The store sees to it that nobody else writes between `begin` and `end`."""
 
     def __init__(self, directory: Path, layout: Layout) -> None:
         self._directory = directory
         self._layout = layout
+        self._path: Path | None = None
+        self._fd = -1
+        self._size = 0
         self.marks: dict[str, str] = {}
+
+    def begin(self) -> None:
+        """Takes in what other processes have written since the last time. The file is opened anew: that is when a
+        network file system looks at how it is now."""
+        try:
+            if self._path is None:
+                self._load()
+                return
+            self._fd = _reopen(self._path)
+        except FileNotFoundError:  # retention or a `drop` of another process
+            self._load()
+            return
+        size = os.fstat(self._fd).st_size
+        if size == self._size:
+            return
+        if size < self._size or summary(self._fd, size) is not None:  # cut, or full
+            self.end()
+            self._load()
+            return
+        known, self._size = self._size, size
+        self._remember(self._repair(sealed=False, start=known))
+
+    def end(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _load(self) -> None:
+        try:
+            self._open_newest()
+        except FileExistsError:  # another process has begun a segment that was not listed yet, as NFS may do it
+            self.end()
+            self._open_newest()
+
+    def _open_newest(self) -> None:
+        self.marks = {}
         self._oldest_ns = MAX_TS_NS
         self._newest_ns = 0
-        layout.make_directory(directory)
-        listed = segments(directory)
+        self._layout.make_directory(self._directory)
+        listed = segments(self._directory)
         if not listed:
             self._begin(time.time_ns())
             return
         self._base = listed[-1].base
-        self._fd = _reopen(listed[-1].path)
+        self._path = listed[-1].path
+        self._fd = _reopen(self._path)
         self._size = os.fstat(self._fd).st_size
         sealed = summary(self._fd, self._size) is not None
-        data = self._repair(sealed=sealed)
-        self._remember(data)
+        self._remember(self._repair(sealed=sealed))
         if sealed:
             self._rotate(seal=False)
         elif self._newest_ns and _written_before_boot(self._fd):
             # Lines that were seen before a power cut may not have reached the disk: never give their places again.
             self._rotate(at_least=time.time_ns())
 
-    def _repair(self, *, sealed: bool) -> bytes:
-        """Cuts a torn append off; returns what the segment holds."""
+    def _repair(self, *, sealed: bool, start: int = 0) -> bytes:
+        """Cuts a torn append off; returns what the segment holds from `start` on."""
         end = committed_end(self._fd, self._size)
         if not sealed and end < self._size:
             os.ftruncate(self._fd, end)
             self._size = end
-        return os.pread(self._fd, end, 0)
+        return os.pread(self._fd, max(0, end - start), start)
 
     def _remember(self, data: bytes) -> None:
         for origin, mark in codec.marks_in(data):
@@ -133,8 +174,6 @@ class StreamWriter:
         )
 
     def _write(self, data: bytes) -> None:
-        if self._fd < 0:
-            self._fd = _reopen(self._directory / segment_name(self._base))
         write_all(self._fd, data)
         self._size += len(data)
 
@@ -152,17 +191,13 @@ class StreamWriter:
 
     def _begin(self, base: int) -> None:
         carried = b"".join(codec.frame(b"", origin, mark) for origin, mark in self.marks.items()) or CARRY_MARK
-        self._fd = self._layout.create(self._directory / segment_name(base), carried)
+        path = self._directory / segment_name(base)
+        self._fd = self._layout.create(path, carried)
+        self._path = path
         self._base = base
         self._size = len(carried)
         self._oldest_ns = MAX_TS_NS
         self._newest_ns = 0
-
-    def close(self) -> None:
-        """Gives the descriptor back; the next append opens the file again."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
 
 def _reopen(path: Path) -> int:
