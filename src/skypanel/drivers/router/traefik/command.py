@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from skypanel.drivers.router.traefik import launch
@@ -53,12 +55,40 @@ def reload(directory: Path) -> bool:
     return bool(launchers)
 
 
-def rotate(directory: Path, *, uid: int | None = None, gid: int | None = None) -> Path:
-    """Renames access.log to access.log.1 (replacing it) and makes Traefik write a new one; returns the renamed file,
-    which may get a few more lines until Traefik has noticed."""
-    log, old = directory / "access.log", directory / "access.log.1"
+def writers(directory: Path, file: Path) -> list[int]:
+    """Traefiks that have that file of theirs open."""
+    wanted = file.stat()
+    return [pid for pid, _ in traefiks(directory) if _has_open(pid, wanted)]
+
+
+def _has_open(pid: int, wanted: os.stat_result) -> bool:
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:
+        return False  # it has ended
+    except PermissionError:
+        return True  # nobody can tell
+    for descriptor in descriptors:
+        try:
+            if os.path.samestat(descriptor.stat(), wanted):
+                return True
+        except OSError:
+            continue  # closed meanwhile
+    return False
+
+
+def open_anew(pids: Sequence[int]) -> None:
+    """Makes these Traefiks write to the file that has the name now."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGUSR1)
+
+
+def rotate(directory: Path, *, uid: int | None = None, gid: int | None = None, to: str = "access.log.1") -> Path:
+    """Renames access.log (replacing what is there) and makes Traefik write a new one; returns the renamed file, which
+    may get a few more lines until Traefik has noticed."""
+    log, old = directory / "access.log", directory / to
     log.rename(old)
     create_log(log, uid=uid, gid=gid)
-    for pid, _ in traefiks(directory):
-        os.kill(pid, signal.SIGUSR1)
+    open_anew(writers(directory, old))  # the signal would end one that only starts and has not opened it yet
     return old
