@@ -59,13 +59,16 @@ def without_query_values(path: str) -> str:
 
 
 def _nanoseconds(text: Any) -> int:
-    """RFC 3339 with up to nine decimals. Raises ValueError."""
+    """RFC 3339 with up to nine decimals, since the epoch. Raises ValueError."""
     if not isinstance(text, str) or len(text) > 40:
         raise ValueError("no time")
     whole, _, fraction = text.removesuffix("Z").partition(".")
     if fraction and not (fraction.isascii() and fraction.isdigit()):
         raise ValueError("no time in UTC")
-    return _seconds(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0") or 0)
+    found = _seconds(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0") or 0)
+    if not 0 <= found < 2**63:
+        raise ValueError("no time of a request")
+    return found
 
 
 @lru_cache(maxsize=64)
