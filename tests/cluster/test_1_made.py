@@ -92,6 +92,20 @@ def test_logs_of_replicas_on_any_machine_are_read(ada: Client, target: str) -> N
     eventually(lambda: any("listening" in line["message"] for line in ada.logs(target, "&source=app")), what="a line")
 
 
+def test_a_request_through_any_ingress_is_in_the_apps_log_once(grown: Cluster, ada: Client, target: str) -> None:
+    names = ("m1", "m2")
+    for name in names:
+        url = f"http://{grown.fabric.nodes[name].address}/seen-at-{name}"
+        grown.http.get(url, headers={"Host": f"{target}.apps.localhost"})
+
+    def told(name: str) -> int:
+        lines = ada.logs(target, f"&source=router&search=seen-at-{name}")
+        return sum(f'path="/seen-at-{name}"' in line["message"] for line in lines)
+
+    eventually(lambda: all(told(name) for name in names), within=60, what="a router line of each ingress")
+    assert [told(name) for name in names] == [1, 1]
+
+
 def test_a_one_off_command_runs_in_the_apps_image(ada: Client, target: str) -> None:
     run = ada.call("POST", f"/paas/apps/{target}/run", {"command": "ls; echo done $DYNO; exit 3"})["run"]
 

@@ -16,6 +16,7 @@ from skypanel.drivers.router.traefik import setup
 from skypanel.drivers.router.traefik.command import any_launcher, traefiks
 from skypanel.drivers.router.traefik.config import RouterConfig
 from skypanel.drivers.router.traefik.processes import Process, alive
+from skypanel.edge.access import AccessLog
 from skypanel.edge.follow import Follower
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Edge:
 
     config: RouterConfig
     servers: Servers
+    access: AccessLog
     launcher: Callable[[], Running]
     start_follower: Callable[[], Follower]
 
@@ -70,6 +72,7 @@ class Edge:
             signal.signal(number, lambda *_: stopping.set())
         self.servers.look()
         setup.prepare(self._config(), now=datetime.now(UTC))
+        threading.Thread(target=self.access.run, args=(stopping,), name="access", daemon=True).start()
         router = self.launcher()
         follower: Follower | None = None
         ours: Sequence[Process] = ()

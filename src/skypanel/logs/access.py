@@ -7,13 +7,13 @@ last line that it has got. So a worker that was killed reads a little again and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from skypanel.drivers.logstore.port import Entry, LogStore
 from skypanel.logs.levels import of_status
-from skypanel.logs.tailed_file import TailedFile
+from skypanel.logs.tailed_file import RawLine, TailedFile
 
 CHECKPOINTS = "router:access"
 SOURCE = "router"
@@ -34,6 +34,22 @@ class Access(Protocol):
 
 
 A = TypeVar("A", bound=Access)
+
+
+Batch = list[tuple[int, Entry]]  # with the place behind each line
+
+
+def by_stream(
+    lines: Iterable[RawLine], parse: Callable[[bytes], A | None], render: Callable[[A], str]
+) -> dict[str, Batch]:
+    """Lines of no app are left out."""
+    batches: dict[str, Batch] = {}
+    for line in lines:
+        access = parse(line.text)
+        if access is not None and access.app_id is not None:
+            entry = Entry(access.ts_ns, SOURCE, SOURCE, of_status(access.status), render(access))
+            batches.setdefault(f"app:{access.app_id}", []).append((line.end, entry))
+    return batches
 
 
 class AccessTail:
@@ -79,13 +95,7 @@ class AccessTail:
             if file.offset > self._rotate_bytes and not self._replaced_at:
                 self._rotate()
             return False
-        batches: dict[str, list[tuple[int, Entry]]] = {}
-        for line in lines:
-            access = self._parse(line.text)
-            if access is not None and access.app_id is not None:
-                entry = Entry(access.ts_ns, SOURCE, SOURCE, of_status(access.status), self._render(access))
-                batches.setdefault(f"app:{access.app_id}", []).append((line.end, entry))
-        for stream, batch in batches.items():
+        for stream, batch in by_stream(lines, self._parse, self._render).items():
             self._append(stream, batch)
         if file.offset - self._checkpoint > _CHECKPOINT_BYTES:
             self._save_checkpoint(file.offset)
@@ -96,7 +106,7 @@ class AccessTail:
         self._replaced_at = self._replaced_at or self._monotonic()
         return self._monotonic() - self._replaced_at >= LATE_LINES_S
 
-    def _append(self, stream: str, batch: list[tuple[int, Entry]]) -> None:
+    def _append(self, stream: str, batch: Batch) -> None:
         place = self._places.get(stream)
         if place is None:
             place = self._known(stream)

@@ -17,6 +17,14 @@ class RawLine(NamedTuple):
     end: int
 
 
+def whole_lines(data: bytes, start: int) -> list[RawLine]:
+    lines = []
+    for text in data.split(b"\n")[:-1]:
+        lines.append(RawLine(text, start, start + len(text) + 1))
+        start += len(text) + 1
+    return lines
+
+
 class TailedFile:
     """One inode behind a path, kept open so that a rotation loses nothing. Raises OSError."""
 
@@ -61,12 +69,8 @@ class TailedFile:
             line = RawLine(data, self.offset, self.offset + len(data))
             self.offset = line.end
             return [line]
-        lines = []
-        place = self.offset
-        for text in data[:end].split(b"\n")[:-1]:
-            lines.append(RawLine(text, place, place + len(text) + 1))
-            place += len(text) + 1
-        self.offset = place
+        lines = whole_lines(data[:end], self.offset)
+        self.offset += end
         return lines
 
     def close(self) -> None:

@@ -18,9 +18,12 @@ from skypanel.drivers import probe
 from skypanel.drivers.builder.images import PublishingBuilder, Registry
 from skypanel.drivers.builder.images.publishing import RunImage
 from skypanel.drivers.builder.port import Builder
+from skypanel.drivers.edge_access import EdgeAccess
 from skypanel.drivers.engine.client import EngineClient
+from skypanel.drivers.logstore.port import LogStore
 from skypanel.drivers.probe import Answer
 from skypanel.drivers.probe_edges import ThroughEdges
+from skypanel.drivers.router import accesslog
 from skypanel.drivers.router.traefik.command import launcher_command
 from skypanel.drivers.router.traefik.config import RouterConfig
 from skypanel.drivers.router.traefik.driver import TraefikRouter
@@ -29,12 +32,14 @@ from skypanel.drivers.runtime.swarm.machines import SwarmMachines
 from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK, network_name
 from skypanel.drivers.runtime.swarm.service import Reserved
 from skypanel.drivers.shell import Child
+from skypanel.edge.access import AccessLog
 from skypanel.edge.agent import Edge, Servers
 from skypanel.edge.follow import Follower, Self
 from skypanel.edge.networks import Networks
 from skypanel.edge.probes import ProbeServer
 from skypanel.instance import Instance
 from skypanel.kit.secret import Secret
+from skypanel.logs.ingress import IngressLogs, Node
 from skypanel.routing.published import PublishedRouter, live_edges
 from skypanel.settings import Settings
 from skypanel.wiring.shared import CLOCK
@@ -122,6 +127,16 @@ class Ingress:
         return probe.ask_http(address, port, path, host=host, timeout_s=timeout_s)
 
 
+def ingress_logs(database: Database, store: LogStore, token: Secret, *, leads: Callable[[], bool]) -> IngressLogs:
+    def nodes() -> Sequence[Node]:
+        with database.reading() as session:
+            return [Node(edge.name, edge.address, edge.probe_port) for edge in live_edges(session, CLOCK.now())]
+
+    return IngressLogs(
+        store, EdgeAccess(token), nodes=nodes, parse=accesslog.parse, render=accesslog.render, leads=leads
+    )
+
+
 def published_router(database: Database, changes: Changes) -> PublishedRouter:
     return PublishedRouter(database, CLOCK, changes)
 
@@ -141,11 +156,12 @@ def edge(settings: Settings, *, directory: Path, container: str, uid: int) -> Ed
     )  # fmt: skip
     token = Secret((directory / "edge.key").read_text().strip())
     networks = Networks(EngineClient(settings.docker_socket), container)
+    access = AccessLog(config.directory, uid=uid, gid=uid)
     client = httpx.Client(trust_env=False)
 
     def start_follower() -> Follower:
         address = networks.address(PLATFORM_NETWORK)
-        serve_probes(address, token, networks)
+        serve_probes(address, token, networks, access)
         me = Self(node_name(settings), address, PROBE_PORT, settings.http_port)
         router = TraefikRouter(directory=config.directory, host="127.0.0.1", http_port=settings.http_port, gid=uid)
         return Follower(
@@ -155,9 +171,9 @@ def edge(settings: Settings, *, directory: Path, container: str, uid: int) -> Ed
 
     found = shutil.which("traefik")
     command = launcher_command(config, binary=Path(found) if found else None)
-    return Edge(config, servers, lambda: Child(command), start_follower)
+    return Edge(config, servers, access, lambda: Child(command), start_follower)
 
 
-def serve_probes(address: str, token: Secret, networks: Networks) -> None:
-    server = ProbeServer(address, PROBE_PORT, token=token, networks=networks)
+def serve_probes(address: str, token: Secret, networks: Networks, access: AccessLog) -> None:
+    server = ProbeServer(address, PROBE_PORT, token=token, networks=networks, access=access)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()

@@ -297,4 +297,7 @@ def worker(settings: Settings) -> Worker:
         rotate_access=lambda: _rotate(router_dir, instance),
     )
     watch = NodeWatch(database, CLOCK, machines)
-    return Worker(site, engine, monitor, collector, settings.reconcile_interval_s, watch, leadership, lifeline)
+    found = Worker(site, engine, monitor, collector, settings.reconcile_interval_s, watch, leadership, lifeline)
+    if leadership is not None:
+        found.ingress = cluster.ingress_logs(database, site.logs, edge_token(settings), leads=leadership.held)
+    return found

@@ -24,11 +24,20 @@ from skypanel.jobs import Engine
 from skypanel.nodes.watch import NodeWatch
 
 log = logging.getLogger(__name__)
+INGRESS_S = 2.0
 PASSING = (RuntimeFailed, MachinesFailed, RouterFailed, BuildFailed, DBAPIError, PoolExhausted, OSError)
 
 
 class Collects(Protocol):
     def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Follows(Protocol):
+    """`logs.ingress.IngressLogs`."""
+
+    def look(self) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -53,6 +62,7 @@ class Worker:
     nodes: NodeWatch
     leadership: Leads | None = None  # among several copies; None: this is the only one
     lifeline: Callable[[], None] | None = None  # returns when what every copy works with here is gone
+    ingress: Follows | None = None  # the routers' logs, where they are on other machines
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
@@ -71,6 +81,8 @@ class Worker:
             "nodes": self._watch_nodes,
             "reconcile": self._reconcile,
         }
+        if self.ingress is not None:
+            alone["ingress"] = self._watch_ingress
         threads = [self._thread(name, loop) for name, loop in alone.items()]
         if self.lifeline is not None:
             self._thread("lifeline", self.lifeline).start()
@@ -84,6 +96,8 @@ class Worker:
         self._stopping.set()
         self.monitor.stop()
         self.collector.stop()
+        if self.ingress is not None:
+            self.ingress.stop()
         if self.leadership is not None:
             self.leadership.stop()
         for thread in threads:
@@ -139,6 +153,10 @@ class Worker:
             self.nodes.wait()
 
         self._forever(look, pause_s=0.2)
+
+    def _watch_ingress(self) -> None:
+        assert self.ingress is not None
+        self._forever(self.ingress.look, pause_s=INGRESS_S)
 
     def _reconcile(self) -> None:
         def look() -> None:

@@ -69,3 +69,30 @@ def test_the_worker_ends_when_what_it_works_with_is_gone() -> None:
     )
     with pytest.raises(SystemExit, match="lifeline"):
         Worker(platform, engine, monitor, Waiting(), 0.01, NODES, follower, lifeline=lambda: None).run()
+
+
+def test_only_the_leading_worker_follows_the_ingress_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skypanel.worker.work.reconcile", lambda _platform: SimpleNamespace(mended=0, removed=0))
+    runtime = SimpleNamespace(prepare=lambda: None, wait_for_exits=lambda _s: threading.Event().wait(0.01) or ())
+    platform: Any = SimpleNamespace(runtime=runtime)
+    leads, tried, over, looks = threading.Event(), threading.Event(), threading.Event(), list[bool]()
+    engine: Any = Waiting()
+    monitor: Any = Waiting()
+
+    def wait(timeout_s: float) -> bool:
+        tried.set()
+        return leads.wait(0.05)
+
+    def look() -> None:
+        looks.append(leads.is_set())
+        engine.stop()
+
+    def lead() -> None:
+        assert tried.wait(10)
+        leads.set()
+
+    leadership: Any = SimpleNamespace(run=lead, wait=wait, held=leads.is_set, stop=lambda: None)
+    ingress: Any = SimpleNamespace(look=look, stop=over.set)
+    Worker(platform, engine, monitor, Waiting(), 0.01, NODES, leadership, ingress=ingress).run()
+    assert looks == [True]
+    assert over.is_set()
