@@ -12,7 +12,7 @@ from typing import Any
 
 from skypanel.drivers.builder.images import image
 from skypanel.drivers.builder.images.image import Layer
-from skypanel.drivers.builder.images.registry import Registry, RegistryFailed
+from skypanel.drivers.builder.images.registry import BlobsMissing, Registry, RegistryFailed
 from skypanel.drivers.builder.port import Builder, BuildFailed, BuildRequest, BuiltSlug, StoredSlug
 
 
@@ -62,7 +62,7 @@ class PublishingBuilder:
         return reference
 
     def remove_slug(self, app_id: str, digest: str, layers: Sequence[str], *, keep_layers: Sequence[str]) -> None:
-        """The image goes with its slug, and of its layers those that no other image of the app has."""
+        """The image goes with its slug."""
         self._unpublish(self._repository(app_id), _tag(digest))
         for layer in set(layers) - set(keep_layers):
             for path in (self._blob(layer), self._note(layer)):
@@ -101,6 +101,12 @@ class PublishingBuilder:
         return f"apps/{app_id.lower()}"
 
     def _publish(self, repository: str, tag: str, app_id: str, uid: int, slug: StoredSlug) -> str:
+        try:
+            return self._push(repository, tag, app_id, uid, slug)
+        except BlobsMissing:  # of a blob that the registry had when it was asked
+            return self._push(repository, tag, app_id, uid, slug)
+
+    def _push(self, repository: str, tag: str, app_id: str, uid: int, slug: StoredSlug) -> str:
         base, configuration = self._base()
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         layers = [self._toolchain(Path(prefix)) for prefix in slug.toolchains]
@@ -156,22 +162,12 @@ class PublishingBuilder:
         return self._blob(name).with_suffix(".json")
 
     def _unpublish(self, repository: str, tag: str) -> None:
-        """Counts references first: what another tag still names stays, manifest and blobs alike."""
-        found = self._registry.manifest(repository, tag)
-        if found is None:
-            return
-        digest, content = found
-        others = [
-            other for name in self._registry.tags(repository)
-            if name != tag and (other := self._registry.manifest(repository, name)) is not None
-        ]  # fmt: skip
-        if any(other[0] == digest for other in others):
-            return
-        used = {each["digest"] for _, other in others for each in (*other["layers"], other["config"])}
-        self._registry.delete_manifest(repository, digest)
-        for each in (*content["layers"], content["config"]):
-            if each["digest"] not in used:
-                self._registry.delete_blob(repository, each["digest"])
+        """What another tag still names stays. Blobs are left: one that no other image has may be one that
+        another publisher was just told is there."""
+        digest = self._registry.manifest_digest(repository, tag)
+        others = (name for name in self._registry.tags(repository) if name != tag)
+        if digest is not None and all(self._registry.manifest_digest(repository, name) != digest for name in others):
+            self._registry.delete_manifest(repository, digest)
 
 
 def _tag(slug_digest: str) -> str:

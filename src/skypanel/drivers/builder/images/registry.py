@@ -27,6 +27,10 @@ class RegistryFailed(OSError):
     """The registry could not be reached or refused; the message says which and why."""
 
 
+class BlobsMissing(RegistryFailed):
+    """A manifest names blobs that are not there, or not any more."""
+
+
 class Registry:
     """`url`: http(s)://host:port as this process reaches it."""
 
@@ -102,6 +106,7 @@ class Registry:
         return None if answer.status_code == 404 else answer.headers["Docker-Content-Digest"]
 
     def put_manifest(self, repository: str, tag: str, content: dict[str, Any]) -> str:
+        """Its digest. Raises BlobsMissing."""
         body = json.dumps(content, sort_keys=True).encode()
         self._call("PUT", f"/v2/{repository}/manifests/{tag}", content=body, headers={"Content-Type": MANIFEST})
         return f"sha256:{hashlib.sha256(body).hexdigest()}"
@@ -113,9 +118,6 @@ class Registry:
     def delete_manifest(self, repository: str, digest: str) -> None:
         self._call("DELETE", f"/v2/{repository}/manifests/{digest}", allow=404)
 
-    def delete_blob(self, repository: str, digest: str) -> None:
-        self._call("DELETE", f"/v2/{repository}/blobs/{digest}", allow=404)
-
     def close(self) -> None:
         self._http.close()
 
@@ -125,7 +127,8 @@ class Registry:
         except httpx.HTTPError as error:
             raise RegistryFailed(f"The image registry at {self.url} does not answer ({error}).") from error
         if answer.status_code >= 400 and answer.status_code != allow:
-            raise RegistryFailed(
+            failed = BlobsMissing if "MANIFEST_BLOB_UNKNOWN" in answer.text else RegistryFailed
+            raise failed(
                 f"The image registry at {self.url} refused {method} {path.partition('?')[0]}: {answer.status_code} "
                 f"{answer.text[:200]}"
             )
