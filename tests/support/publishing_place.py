@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +15,8 @@ from typing import Any
 import httpx
 from registries import registry
 
-from skypanel.drivers.builder.images import PublishingBuilder, Registry
-from skypanel.drivers.builder.images.publishing import RunImage
+from skypanel.drivers.builder.images import PublishingBuilder, Registry, Sweep
+from skypanel.drivers.builder.images.publishing import APPS, RunImage
 from skypanel.drivers.builder.images.registry import CONFIG, LAYER, MANIFEST
 from skypanel.drivers.builder.port import StoredSlug
 
@@ -54,6 +56,9 @@ class Place:
             work=self.work,
         )  # fmt: skip
 
+    def sweep(self, *, settle_s: float = 0.1) -> Sweep:
+        return Sweep(self.registry, self.files, ours=APPS, settle_s=settle_s)
+
     def slug(self, *files: str, base: str = "deps", toolchains: Sequence[str] = ()) -> StoredSlug:
         """One layer of its own above a shared one."""
         name = hashlib.sha256("".join(files).encode()).hexdigest()
@@ -82,15 +87,36 @@ class Place:
             assert f"sha256:{hashlib.sha256(blob.content).hexdigest()}" == digest, blob.status_code
         return digests
 
+    def unname(self, reference: str | None) -> None:
+        """The image goes, its blobs and all that the repository knows of them stay."""
+        assert reference is not None
+        repository, _, digest = reference.partition("/")[2].partition("@")
+        self.registry.delete_manifest(repository, digest)
+
     def blob(self, digest: str) -> Path:
         name = digest.removeprefix("sha256:")
         return self.files / BLOBS / name[:2] / name / "data"
 
+    def blobs(self) -> set[str]:
+        return {f"sha256:{path.parent.name}" for path in (self.files / BLOBS).glob("*/*/data")}
+
+    def base(self) -> set[str]:
+        """What the run image is made of, its manifest too."""
+        found = self.registry.manifest("stack", "24")
+        assert found is not None
+        return {found[0], found[1]["config"]["digest"], *(each["digest"] for each in found[1]["layers"])}
+
+    def let_hours_pass(self) -> None:
+        """For everything that the registry keeps."""
+        for directory, _, files in os.walk(self.files):
+            for file in files:
+                os.utime(Path(directory) / file, (time.time() - 7200,) * 2)
+
 
 @contextmanager
-def place_in(directory: Path) -> Iterator[Place]:
+def place_in(directory: Path, *, cached: bool = False) -> Iterator[Place]:
     with (
-        registry(directory / "registry") as where,
+        registry(directory / "registry", cached=cached) as where,
         httpx.Client(base_url=f"http://{where}", trust_env=False) as http,
     ):
         found = Registry(f"http://{where}")

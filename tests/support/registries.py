@@ -10,26 +10,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import yaml
 
-CONFIG = """\
-version: 0.1
-log: {{level: error}}
-storage:
-  filesystem: {{rootdirectory: {root}}}
-  delete: {{enabled: true}}
-http: {{addr: "{address}"}}
-"""
+from skypanel.manage.cluster.stack import REGISTRY_CONFIG
+
+
+def _config(directory: Path, address: str, *, cached: bool) -> str:
+    """What a cluster's registry is told, but for where it listens and keeps things, and without a password."""
+    config = yaml.safe_load(REGISTRY_CONFIG)
+    config["storage"]["filesystem"]["rootdirectory"] = str(directory)
+    if cached:
+        config["storage"]["cache"] = {"blobdescriptor": "inmemory"}
+    return yaml.safe_dump({**config, "log": {"level": "error"}, "http": {"addr": address}, "auth": {}})
 
 
 @contextmanager
-def registry(directory: Path, address: str = "127.0.0.1") -> Iterator[str]:
-    """Its host:port."""
+def registry(directory: Path, address: str = "127.0.0.1", *, cached: bool = False) -> Iterator[str]:
+    """Its host:port; what it keeps is in `directory / "data"`. `cached`: unlike a cluster's."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         port = probe.getsockname()[1]
     where = f"{address}:{port}"
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.yml").write_text(CONFIG.format(root=directory / "data", address=where))
+    (directory / "config.yml").write_text(_config(directory / "data", where, cached=cached))
     with (directory / "log").open("ab") as log:
         process = subprocess.Popen(
             ["docker-registry", "serve", str(directory / "config.yml")], stdout=log, stderr=log,

@@ -15,8 +15,8 @@ import httpx
 from skypanel.db import Database
 from skypanel.db.changes import Changes
 from skypanel.drivers import probe
-from skypanel.drivers.builder.images import PublishingBuilder, Registry
-from skypanel.drivers.builder.images.publishing import RunImage
+from skypanel.drivers.builder.images import PublishingBuilder, Registry, Sweep
+from skypanel.drivers.builder.images.publishing import APPS, RunImage
 from skypanel.drivers.builder.port import Builder
 from skypanel.drivers.edge_access import EdgeAccess
 from skypanel.drivers.engine.client import EngineClient
@@ -104,6 +104,10 @@ def publishing(settings: Settings, builder: Builder) -> PublishingBuilder:
         builder, registry(settings), address=settings.registry, run_image=RunImage(repository, tag),
         work=settings.data_dir / "images",
     )  # fmt: skip
+
+
+def image_sweep(settings: Settings) -> Sweep:
+    return Sweep(registry(settings), settings.data_dir / "registry", ours=APPS)
 
 
 class Ingress:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from skypanel.db import Database
 from skypanel.deployments.monitor import Monitor
@@ -59,6 +59,9 @@ from skypanel.worker.schedules import SCHEDULES
 from skypanel.worker.targets import LogTargets
 from skypanel.worker.upkeep import Upkeep
 from skypanel.worker.work import Worker
+
+if TYPE_CHECKING:
+    from skypanel.drivers.builder.images import Sweep
 
 MB = 1_000_000
 STOPPED_AT_ONCE = 64
@@ -258,12 +261,14 @@ def worker(settings: Settings) -> Worker:
     builder: Builder = sandbox
     machines: Machines = OneMachine()
     lifeline: Callable[[], None] | None = None
+    images: Sweep | None = None
     if clustered:
         from skypanel.wiring import cluster
 
         builder = cluster.publishing(settings, sandbox)
         machines = cluster.swarm_machines(settings)
         lifeline = cluster.end_of_engine(settings)
+        images = cluster.image_sweep(settings)
     site = platform(settings, instance, database, runtime=runtime, source=source, builder=builder)
     monitor = Monitor(site)
     upkeep = Upkeep(
@@ -274,6 +279,7 @@ def worker(settings: Settings) -> Worker:
         log_max_bytes_per_app=settings.log_max_mb_per_app * MB,
         log_max_bytes=settings.log_max_mb * MB,
         retain_caches=sandbox.retain_caches,
+        images=images,
     )
     engine = Engine(
         database,

@@ -61,6 +61,7 @@ def handlers(
         "upkeep.jobs": JobKind(lambda _ctx: upkeep.prune_jobs()),
         "upkeep.logs": JobKind(lambda _ctx: upkeep.retain_logs()),
         "upkeep.caches": JobKind(lambda _ctx: upkeep.retain_caches()),
+        "upkeep.images": JobKind(lambda ctx: upkeep.sweep_images(ctx.wait)),
         "upkeep.accounts": JobKind(lambda _ctx: upkeep.forget_sessions()),
     }
 

@@ -8,5 +8,6 @@ SCHEDULES = (
     Schedule("upkeep.jobs", "17 * * * *", "upkeep.jobs", "upkeep"),
     Schedule("upkeep.logs", "*/10 * * * *", "upkeep.logs", "upkeep"),
     Schedule("upkeep.caches", "23 4 * * *", "upkeep.caches", "upkeep"),
+    Schedule("upkeep.images", "52 3 * * *", "upkeep.images", "upkeep"),
     Schedule("upkeep.accounts", "41 3 * * *", "upkeep.accounts", "upkeep"),
 )

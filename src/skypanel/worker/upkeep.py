@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -13,6 +14,9 @@ from skypanel.db import Database
 from skypanel.drivers.logstore.port import LogStore
 from skypanel.jobs import prune
 from skypanel.kit.clock import Clock
+
+if TYPE_CHECKING:  # one machine does without what it loads
+    from skypanel.drivers.builder.images import Sweep
 
 JOBS_KEPT = timedelta(days=7)
 BATCH = 1000
@@ -27,6 +31,7 @@ class Upkeep:
     log_max_bytes_per_app: int
     log_max_bytes: int
     retain_caches: Callable[[], int]  # removes build caches that were not used for too long
+    images: Sweep | None = None  # of a cluster's registry
 
     def prune_jobs(self) -> int:
         total = 0
@@ -45,6 +50,10 @@ class Upkeep:
             max_bytes_per_stream=self.log_max_bytes_per_app,
             max_bytes=self.log_max_bytes,
         )
+
+    def sweep_images(self, wait: Callable[[float], bool]) -> int:
+        """Bytes freed. `wait`: a job's."""
+        return 0 if self.images is None else self.images.run(wait).size
 
     def forget_sessions(self) -> None:
         """Sign-ins that ended a month ago, and failed ones that no longer count."""

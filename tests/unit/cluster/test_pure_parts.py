@@ -20,6 +20,7 @@ from skypanel.kit.secret import Secret
 from skypanel.manage.cluster import firewall, stack
 from skypanel.manage.cluster.init import Options, choices_of
 from skypanel.manage.cluster.join import Invitation
+from skypanel.manage.cluster.prune import prune
 from skypanel.manage.preflight import CannotStart
 from skypanel.settings import Settings
 
@@ -188,3 +189,8 @@ def test_an_invitation_is_one_line_and_nonsense_is_refused(tmp_path: Path) -> No
     assert Invitation.read(invited.text()) == invited
     with pytest.raises(CannotStart, match="token"):
         Invitation.read("nonsense")
+
+
+def test_pruning_is_for_a_cluster(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="No cluster keeps its data"):
+        prune(Settings(data_dir=tmp_path), print)

@@ -73,6 +73,16 @@ def token(data_dir: DataDir = None) -> None:
 
 
 @cluster.command()
+def prune(data_dir: DataDir = None) -> None:
+    """Take what no image needs any more off the registry's disk, on a manager. The worker does it every night."""
+    from skypanel.manage.cluster.prune import prune as sweep
+    from skypanel.manage.commands import settings_of
+
+    with _one_line():
+        sweep(settings_of(data_dir=data_dir), print)
+
+
+@cluster.command()
 def leave(
     force: Annotated[bool, typer.Option("--force", help="Also as a manager that the others still count on")] = False,
     data_dir: DataDir = None,

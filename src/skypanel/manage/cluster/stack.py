@@ -19,13 +19,13 @@ DATA_LABEL, DATABASE_LABEL = "skypanel.data", "skypanel.database"
 SERVER_PORT = 8000
 REGISTRY_PORT = 5000
 POSTGRES_DATA = "/var/lib/postgresql/data"
+# Without `cache`: it would go on naming blobs that another manager's registry has deleted, or the sweep.
 REGISTRY_CONFIG = """\
 version: 0.1
 log: {level: warn}
 storage:
   filesystem: {rootdirectory: /var/lib/registry}
   delete: {enabled: true}
-  cache: {blobdescriptor: inmemory}
 http:
   addr: 0.0.0.0:5000
   tls: {certificate: /run/secrets/registry.crt, key: /run/secrets/registry.key}

@@ -2,5 +2,6 @@
 
 from skypanel.drivers.builder.images.publishing import PublishingBuilder
 from skypanel.drivers.builder.images.registry import Registry, RegistryFailed
+from skypanel.drivers.builder.images.sweep import Freed, Sweep
 
-__all__ = ["PublishingBuilder", "Registry", "RegistryFailed"]
+__all__ = ["Freed", "PublishingBuilder", "Registry", "RegistryFailed", "Sweep"]

@@ -15,6 +15,8 @@ from skypanel.drivers.builder.images.image import Layer
 from skypanel.drivers.builder.images.registry import BlobsMissing, Registry, RegistryFailed
 from skypanel.drivers.builder.port import Builder, BuildFailed, BuildRequest, BuiltSlug, StoredSlug
 
+APPS = "apps"  # below it, nobody else pushes
+
 
 @dataclass(frozen=True)
 class RunImage:
@@ -98,7 +100,7 @@ class PublishingBuilder:
     # ---
 
     def _repository(self, app_id: str) -> str:
-        return f"apps/{app_id.lower()}"
+        return f"{APPS}/{app_id.lower()}"
 
     def _publish(self, repository: str, tag: str, app_id: str, uid: int, slug: StoredSlug) -> str:
         try:
@@ -162,8 +164,8 @@ class PublishingBuilder:
         return self._blob(name).with_suffix(".json")
 
     def _unpublish(self, repository: str, tag: str) -> None:
-        """What another tag still names stays. Blobs are left: one that no other image has may be one that
-        another publisher was just told is there."""
+        """What another tag still names stays. Blobs are left to `sweep`: one that no other image has may be one
+        that another publisher was just told is there."""
         digest = self._registry.manifest_digest(repository, tag)
         others = (name for name in self._registry.tags(repository) if name != tag)
         if digest is not None and all(self._registry.manifest_digest(repository, name) != digest for name in others):

@@ -28,7 +28,7 @@ class RegistryFailed(OSError):
 
 
 class BlobsMissing(RegistryFailed):
-    """A manifest names blobs that are not there, or not any more."""
+    """A manifest names blobs that are not there, or not any more: `sweep` took them."""
 
 
 class Registry:
