@@ -1,7 +1,7 @@
 """`python3 -m skypanel.manage.cluster.agent`: on every machine of a cluster, in its own network.
 
-Keeps the firewall between tenants and everything else, the names under which the engine finds the registry, and the
-limits of replicas' disks. Knows only its own engine, so that it does its part whatever else is away.
+Keeps the firewall between tenants and everything else, the names under which the engine finds the registry, the limits
+of replicas' disks, and the ingress up. Knows only its own engine, so that it does its part whatever else is away.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from skypanel.drivers import shell
 from skypanel.drivers.engine.client import EngineClient, EngineFailed
-from skypanel.manage.cluster import firewall, trust
+from skypanel.manage.cluster import edge_node, firewall, trust
 from skypanel.manage.cluster.disk_keeper import DiskKeeper
 from skypanel.manage.cluster.stack import PART
 from skypanel.settings import Settings
@@ -60,7 +60,7 @@ class Agent:
         self._changed.set()
 
     def look(self) -> None:
-        """Brings firewall and names to what they should be now."""
+        """Brings firewall, names and ingress to what they should be now."""
         swarm: Mapping[str, Any] = self._engine.get("/info")["Swarm"]
         managers = sorted(each["Addr"].rpartition(":")[0] for each in swarm.get("RemoteManagers") or ())
         wanted = firewall.rules(
@@ -76,6 +76,8 @@ class Agent:
             trust.trust_registry(
                 self._settings.registry, AUTHORITY.read_text(), there, hosts=HOSTS, certificates=CERTIFICATES
             )
+        if edge_node.revive(self._engine):
+            log.warning("the ingress of this machine was down and is started again")
 
     def _ports(self) -> tuple[int, int]:
         return self._settings.http_port, self._settings.https_port

@@ -76,6 +76,22 @@ def ensure_edge(engine: EngineClient, wanted: Ingress) -> bool:
     return True
 
 
+def revive(engine: EngineClient) -> bool:
+    """Starts again what the engine has not: after its own start it tries each container once, and the edge in vain when
+    its turn comes before the owner's, in whose network it lives. True when something was started."""
+    started = False
+    for part in ("ingress", "edge"):
+        for each in _find(engine, label=f"{PART}={part}"):
+            if each["State"] == "exited" and _is_to_run(engine, each["Id"]):
+                engine.post(f"/containers/{each['Id']}/start", timeout_s=60)
+                started = True
+    return started
+
+
+def _is_to_run(engine: EngineClient, container: str) -> bool:
+    return bool(engine.get(f"/containers/{container}/json")["HostConfig"]["RestartPolicy"]["Name"] == "always")
+
+
 def remove_edge(engine: EngineClient) -> None:
     for part in ("edge", "ingress"):
         for each in _find(engine, label=f"{PART}={part}"):

@@ -14,6 +14,7 @@ from skypanel.manage.cluster.stack import CONTENT, PART, File, Json, Part, spec
 from skypanel.manage.preflight import CannotStart
 
 LOOK_S = 0.2
+SUBNET_S = 30.0  # until a new network has addresses
 HEARTBEAT_S = 2
 
 
@@ -59,12 +60,17 @@ class Swarm:
 
     def network(self, name: str) -> Json:
         """Made where missing: an overlay that containers may join."""
-        for each in self.engine.get("/networks", filters={"name": [name]}):
-            if each["Name"] == name:
-                return dict(each)
-        self.engine.post("/networks/create", {"Name": name, "Driver": "overlay", "Attachable": True,
-                                              "CheckDuplicate": True, "Labels": {PART: "network"}})  # fmt: skip
-        return dict(self.engine.get(f"/networks/{name}"))
+        if not any(each["Name"] == name for each in self.engine.get("/networks", filters={"name": [name]})):
+            self.engine.post("/networks/create", {"Name": name, "Driver": "overlay", "Attachable": True,
+                                                  "CheckDuplicate": True, "Labels": {PART: "network"}})  # fmt: skip
+        deadline = time.monotonic() + SUBNET_S
+        while True:
+            found = dict(self.engine.get(f"/networks/{name}"))
+            if found["IPAM"]["Config"]:
+                return found
+            if time.monotonic() > deadline:
+                raise CannotStart(f"The swarm finds no addresses for its network {name}; its managers' logs say why.")
+            time.sleep(LOOK_S)
 
     # --- services
 
