@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -92,10 +93,13 @@ class Node:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 60
         while self.process.poll() is None and time.monotonic() < deadline:
+            with socket.socket(socket.AF_UNIX) as probe:
+                listens = probe.connect_ex(str(self.socket)) == 0
             # It listens before it answers: it looks after what runs first.
             with contextlib.suppress(EngineFailed), EngineClient(self.socket, timeout_s=60) as engine:
-                _ = engine.version
-                return True
+                if listens:
+                    _ = engine.version
+                    return True
             time.sleep(0.1)
         return False
 
