@@ -144,7 +144,16 @@ class Settings(BaseSettings):
     reconcile_interval_s: float = Field(
         default=30.0, gt=0, description="Desired and actual state are compared this often"
     )
-    currency: str = Field(default="USD", description="Currency of prices")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="Currency of prices (ISO 4217)")
+    billing: bool = Field(default=True, description="New organizations pay for what they use from their wallets")
+    signup_credit: str = Field(
+        default="0", pattern=r"^[0-9]+(\.[0-9]{1,6})?$", description="What the wallet of somebody new begins with"
+    )
+    mail_url: str | None = Field(
+        default=None, repr=False, description="smtp://user:password@host:587 or smtps://…:465; default: no mail is sent"
+    )
+    mail_url_file: Path | None = Field(default=None, description="Instead of the URL, a file that holds it")
+    mail_from: str = Field(default="skypanel@localhost", description="Sender of mail")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Of the platform's own log"
     )
@@ -166,6 +175,12 @@ class Settings(BaseSettings):
         if self.git_https_token:
             return Secret(self.git_https_token)
         return Secret(self.git_https_token_file.read_text().strip()) if self.git_https_token_file else None
+
+    @property
+    def mail(self) -> Secret | None:
+        if self.mail_url:
+            return Secret(self.mail_url)
+        return Secret(self.mail_url_file.read_text().strip()) if self.mail_url_file else None
 
     @property
     def effective_database_url(self) -> str:

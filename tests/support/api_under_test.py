@@ -112,6 +112,7 @@ def _services(database: Database, clock: FakeClock, tmp_path: Path) -> Services:
         app_url=lambda subdomain: f"http://{subdomain}.apps.localhost:8080",
         git_dir=tmp_path / "git",
         version="1.2.3",
+        signup_credit_micro=1_000_000_000,
     )
 
 

@@ -125,7 +125,7 @@ def cluster(*names: str, **settings: str) -> Iterator[Cluster]:
             **{key: value for key, value in os.environ.items() if not key.startswith("SKYPANEL_")},
             "SKYPANEL_DATA_DIR": str(made.directory / "shared"),
             "SKYPANEL_DOCKER_SOCKET": SOCKET,
-            "SKYPANEL_HTTP_PORT": "80", "SKYPANEL_HTTPS_PORT": "443",
+            "SKYPANEL_HTTP_PORT": "80", "SKYPANEL_HTTPS_PORT": "443", "SKYPANEL_SIGNUP_CREDIT": "1000",
             "SKYPANEL_STACK_IMAGE": STACK, "SKYPANEL_PLATFORM_IMAGE": PLATFORM,
             "SKYPANEL_POSTGRES_IMAGE": POSTGRES, "SKYPANEL_REGISTRY_IMAGE": REGISTRY,
             "SKYPANEL_GIT_ALLOWED_PRIVATE_HOSTS": made.host,

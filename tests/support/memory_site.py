@@ -206,7 +206,7 @@ class Site:
         upkeep: Any = NoUpkeep()
         engine = Engine(
             database, worker="here", incarnation=new_id(), queues=QUEUES, poll_s=0.1,
-            handlers=handlers(platform, upkeep, OneMachine(), after=lambda: None),
+            handlers=handlers(platform, upkeep, OneMachine(), upkeep, after=lambda: None),
         )  # fmt: skip
         thread = threading.Thread(target=engine.run, name="engine", daemon=True)
         thread.start()

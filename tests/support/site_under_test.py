@@ -206,6 +206,7 @@ def site(directory: Path, **settings: str) -> Iterator[Site]:
         "SKYPANEL_HTTP_PORT": str(port),
         "SKYPANEL_HTTPS_PORT": str(https_port),
         "SKYPANEL_GIT_ALLOWED_PRIVATE_HOSTS": "127.0.0.1",
+        "SKYPANEL_SIGNUP_CREDIT": "1000",
         "SKYPANEL_REGISTRATIONS_PER_QUARTER": "1000",  # everybody comes from 127.0.0.1
         **settings,
     }

@@ -23,6 +23,7 @@ from skypanel.http.route import api_router
 from skypanel.http.schema import PageBody, RequestBody, ResponseBody, Timestamp, page_body
 from skypanel.http.session import ReadSession, WriteSession
 from skypanel.http.viewer import CurrentIdentity, CurrentUser
+from skypanel.http.wallet import opening
 from skypanel.orgs.membership import organizations_of
 from skypanel.orgs.register import register
 
@@ -102,6 +103,7 @@ def register_account(
         invitation=body.invitation,
         address=address,
         now=services.clock.now(),
+        opened=opening(services, credited=True),
     )
     return _signed_in(services, signed_in)
 

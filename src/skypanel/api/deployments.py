@@ -10,9 +10,8 @@ from pydantic import Field
 from skypanel.api.deployment_view import deployment_bodies, deployment_body
 from skypanel.api.shapes import DeploymentAnswer, DeploymentBody, DeploymentJobAnswer
 from skypanel.api.target import DeployedApp, Version, ViewedApp
-from skypanel.apps.guards import active_organization
 from skypanel.deployments.queries import get_deployment, list_deployments
-from skypanel.deployments.requests import request_cancel, request_rollback
+from skypanel.deployments.requests import request_cancel
 from skypanel.http import verbs
 from skypanel.http.context import ServicesDep
 from skypanel.http.paging import PagingDep, cursor_checked
@@ -56,15 +55,9 @@ def roll_back_application(
     app: DeployedApp, body: RollbackBody, session: WriteSession, viewer: CurrentViewer, services: ServicesDep
 ) -> DeploymentJobAnswer:
     """Its stored slug serves again as a new version; nothing is built."""
-    active_organization(session, viewer.organization_id)
-    deployment = request_rollback(
-        session,
-        app=app,
-        version=body.version,
-        restore_env=body.restore_env,
-        by=viewer.actor,
-        now=services.clock.now(),
-    )
+    deployment = verbs.roll_back(
+        session, services, viewer, app, version=body.version, restore_env=body.restore_env
+    )  # fmt: skip
     return DeploymentJobAnswer(deployment=deployment_body(session, deployment), job_id=deployment.job_id)
 
 

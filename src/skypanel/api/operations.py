@@ -8,10 +8,10 @@ from skypanel.api.app_view import app_body
 from skypanel.api.deployment_view import replica_bodies
 from skypanel.api.shapes import AppJobAnswer, ReplicaBody
 from skypanel.api.target import DeployedApp, ViewedApp
-from skypanel.apps.guards import active_organization
 from skypanel.apps.queries import lock_app
 from skypanel.deployments.queries import replicas_of
-from skypanel.deployments.requests import request_restart, request_scale, request_stop
+from skypanel.deployments.requests import request_stop
+from skypanel.http import verbs
 from skypanel.http.context import ServicesDep
 from skypanel.http.problems import problems
 from skypanel.http.route import api_router
@@ -31,16 +31,7 @@ class ScaleBody(RequestBody):
 def scale_application(
     app: DeployedApp, body: ScaleBody, session: WriteSession, viewer: CurrentViewer, services: ServicesDep
 ) -> AppJobAnswer:
-    active_organization(session, viewer.organization_id)
-    lock_app(session, app)
-    job_id = request_scale(
-        session,
-        app=app,
-        replicas=body.replicas,
-        process_type=body.process_type,
-        by=viewer.actor,
-        now=services.clock.now(),
-    )
+    job_id = verbs.scale(session, services, viewer, app, replicas=body.replicas, process_type=body.process_type)
     return AppJobAnswer(app=app_body(session, services, app), job_id=job_id)
 
 
@@ -51,9 +42,7 @@ def restart_application(
     app: DeployedApp, session: WriteSession, viewer: CurrentViewer, services: ServicesDep
 ) -> AppJobAnswer:
     """A stopped application starts from its last good slug."""
-    active_organization(session, viewer.organization_id)
-    lock_app(session, app)
-    job_id = request_restart(session, app=app, by=viewer.actor, now=services.clock.now())
+    job_id = verbs.restart(session, services, viewer, app)
     return AppJobAnswer(app=app_body(session, services, app), job_id=job_id)
 
 

@@ -13,6 +13,7 @@ from skypanel.http.route import api_router
 from skypanel.http.schema import PageBody, RequestBody, ResponseBody, Timestamp, page_body
 from skypanel.http.session import ReadSession, WriteSession
 from skypanel.http.viewer import CurrentUser, PathViewer
+from skypanel.http.wallet import opening
 from skypanel.orgs import members, organizations
 from skypanel.orgs.members import Member
 from skypanel.orgs.membership import organizations_of
@@ -62,8 +63,9 @@ def create_organization(
 ) -> OneOrganization:
     """Makes an organization that the user owns."""
     made = organizations.create_organization(
-        session, name=body.name, owner=user, by=Actor(user.email, address), now=services.clock.now()
-    )
+        session, name=body.name, owner=user, by=Actor(user.email, address), now=services.clock.now(),
+        opened=opening(services, credited=False),
+    )  # fmt: skip
     return _one(made, Role.OWNER, services.max_apps_per_org)
 
 

@@ -102,9 +102,7 @@ def create_app(session: Session, *, viewer: Viewer, draft: Draft, limits: AppLim
         created_at=now,
     )
     take_health(app, draft.health)
-    take_plan(app, choose_plan(session, draft.plan))
-    session.add(app)
-    session.flush()
+    take_plan(session, app, choose_plan(session, draft.plan), now=now)
     record(
         session,
         organization_id=organization.id,

@@ -52,6 +52,8 @@ class App(Base):
     disk_mb: Mapped[int]
     max_replicas: Mapped[int]
     price_per_hour_micro: Mapped[int] = mapped_column(BigInteger)
+    storage_price_micro: Mapped[int] = mapped_column(BigInteger, default=0)
+    log_price_micro: Mapped[int] = mapped_column(BigInteger, default=0)
 
     formation: Mapped[dict[str, int]]  # process type -> wanted replicas; a type that is missing here wants one
     health_type: Mapped[str] = mapped_column(String(8), default="http")  # "http" or "tcp"
@@ -70,10 +72,27 @@ class App(Base):
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("ix_apps_organization", "organization_id", "deleted_at", "id"),)
+    __table_args__ = (
+        Index("ix_apps_organization", "organization_id", "deleted_at", "id"),
+        Index("ix_apps_billing", "organization_id", "id"),
+    )
 
     def topics(self) -> tuple[str, ...]:
         return f"app:{self.id}", f"organization:{self.organization_id}"
+
+
+class PlanPeriod(Base):
+    """Since when an application has a plan, and its prices then. Rows are only added."""
+
+    __tablename__ = "plan_periods"
+
+    app_id: Mapped[str] = mapped_column(ForeignKey("apps.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    since: Mapped[datetime]
+    plan_slug: Mapped[str] = mapped_column(String(40))
+    price_per_hour_micro: Mapped[int] = mapped_column(BigInteger)
+    storage_price_micro: Mapped[int] = mapped_column(BigInteger)
+    log_price_micro: Mapped[int] = mapped_column(BigInteger)
 
 
 class EnvVar(Base):

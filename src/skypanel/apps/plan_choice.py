@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
-from skypanel.apps.models import App
+from skypanel.apps.models import App, PlanPeriod
 from skypanel.apps.rules import refuse
 from skypanel.db import Session
 from skypanel.errors import Unavailable
@@ -34,14 +36,26 @@ def replicas_problem(plan: Plan, formation: dict[str, int]) -> str | None:
     return f"The plan {plan.name} allows up to {plan.max_replicas} replicas; {most} are wanted."
 
 
-def take_plan(app: App, plan: Plan) -> None:
-    """Copies what the plan gives and costs now. Raises Invalid (`replicas_above_plan`) when the replicas do not fit."""
+def take_plan(session: Session, app: App, plan: Plan, *, now: datetime) -> None:
+    """Copies what the plan gives and costs now, and writes down since when. Raises Invalid (`replicas_above_plan`) when
+    the replicas do not fit."""
     problem = replicas_problem(plan, app.formation)
     if problem is not None:
         raise refuse("replicas", problem, code="replicas_above_plan")
     app.plan_id, app.plan_slug = plan.id, plan.slug
     app.cpu_millis, app.memory_mb, app.disk_mb = plan.cpu_millis, plan.memory_mb, plan.disk_mb
     app.max_replicas, app.price_per_hour_micro = plan.max_replicas, plan.price_per_hour_micro
+    app.storage_price_micro, app.log_price_micro = plan.storage_price_micro, plan.log_price_micro
+    session.add(app)
+    session.flush()
+    number = session.scalar(sa.select(sa.func.count()).where(PlanPeriod.app_id == app.id)) or 0
+    session.add(
+        PlanPeriod(
+            app_id=app.id, number=number, since=now, plan_slug=app.plan_slug,
+            price_per_hour_micro=app.price_per_hour_micro, storage_price_micro=app.storage_price_micro,
+            log_price_micro=app.log_price_micro,
+        )
+    )  # fmt: skip
 
 
 def plans_by_id(session: Session, ids: set[str]) -> dict[str, Plan]:

@@ -89,7 +89,7 @@ def update_app(session: Session, *, app: App, changes: Changes, by: Actor, now: 
         app.build_cache = changes.build_cache
     # Naming the plan it already has keeps the price it was chosen at.
     if changes.plan is not None and changes.plan != app.plan_slug:
-        take_plan(app, choose_plan(session, changes.plan))
+        take_plan(session, app, choose_plan(session, changes.plan), now=now)
     session.flush()
     after = _settings(app)
     fields = tuple(name for name in after if after[name] != before[name])

@@ -16,14 +16,8 @@ from skypanel.dashboard.cookies import OwnForm
 from skypanel.dashboard.notices import tell
 from skypanel.dashboard.page_route import page_router, see
 from skypanel.db import Session
-from skypanel.deployments.rate import require_deploy_rate
-from skypanel.deployments.requests import (
-    request_deploy,
-    request_restart,
-    request_rollback,
-    request_scale,
-    request_stop,
-)
+from skypanel.deployments.requests import request_stop
+from skypanel.http import verbs
 from skypanel.http.context import ServicesDep
 from skypanel.http.session import WriteSession
 from skypanel.orgs.access import Permission, require
@@ -43,9 +37,8 @@ def changed_app(session: Session, account: Account, id: str, *, starts: bool = T
 
 @router.post("/apps/{id}/deploy", dependencies=[OwnForm])
 def deploy(id: str, account: CurrentAccount, session: WriteSession, services: ServicesDep) -> Response:
-    app, now = changed_app(session, account, id), services.clock.now()
-    require_deploy_rate(session, app=app, per_hour=services.max_deployments_per_hour, now=now)
-    deployment = request_deploy(session, app=app, by=account.viewer.actor, now=now, cause="dashboard")
+    app = changed_app(session, account, id)
+    deployment = verbs.deploy(session, services, account.viewer, app, cause="dashboard")
     return see(f"/apps/{app.slug}/deployments/{deployment.version}")
 
 
@@ -59,9 +52,7 @@ def roll_back(
     restore_env: Annotated[bool, Form()] = False,
 ) -> Response:
     app = changed_app(session, account, id)
-    deployment = request_rollback(
-        session, app=app, version=version, restore_env=restore_env, by=account.viewer.actor, now=services.clock.now()
-    )
+    deployment = verbs.roll_back(session, services, account.viewer, app, version=version, restore_env=restore_env)
     return see(f"/apps/{app.slug}/deployments/{deployment.version}")
 
 
@@ -75,14 +66,7 @@ def scale(
     process_type: Annotated[str, Form(max_length=40)] = "web",
 ) -> Response:
     app = changed_app(session, account, id)
-    request_scale(
-        session,
-        app=app,
-        replicas=replicas,
-        process_type=process_type,
-        by=account.viewer.actor,
-        now=services.clock.now(),
-    )
+    verbs.scale(session, services, account.viewer, app, replicas=replicas, process_type=process_type)
     told = f"Scaling {process_type} to {replicas}. Visitors notice nothing while replicas come and go."
     return tell(see(f"/apps/{app.slug}"), services, told)
 
@@ -91,11 +75,11 @@ def scale(
 def restart_or_stop(
     id: str, verb: Literal["restart", "stop"], account: CurrentAccount, session: WriteSession, services: ServicesDep
 ) -> Response:
-    app, by, now = changed_app(session, account, id, starts=verb != "stop"), account.viewer.actor, services.clock.now()
+    app = changed_app(session, account, id, starts=verb != "stop")
     if verb == "restart":
-        request_restart(session, app=app, by=by, now=now)
+        verbs.restart(session, services, account.viewer, app)
         told = "Restarting: new replicas start beside the old ones and take over when they are healthy."
     else:
-        request_stop(session, app=app, by=by, now=now)
+        request_stop(session, app=app, by=account.viewer.actor, now=services.clock.now())
         told = "Stopping. Versions, variables and settings stay; Start brings it back."
     return tell(see(f"/apps/{app.slug}"), services, told)

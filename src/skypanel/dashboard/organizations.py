@@ -16,6 +16,7 @@ from skypanel.dashboard.page_route import page_router, see
 from skypanel.dashboard.pages import page
 from skypanel.http.context import ClientAddress, Services, ServicesDep
 from skypanel.http.session import ReadSession, WriteSession
+from skypanel.http.wallet import opening
 from skypanel.orgs.invitations import accept_invitation
 from skypanel.orgs.membership import organizations_of
 from skypanel.orgs.models import Organization
@@ -63,7 +64,14 @@ def make_organization(
     by = Actor(person.user.email, address)
     made, refused = attempt(
         session,
-        lambda: create_organization(session, name=name, owner=person.user, by=by, now=services.clock.now()),
+        lambda: create_organization(
+            session,
+            name=name,
+            owner=person.user,
+            by=by,
+            now=services.clock.now(),
+            opened=opening(services, credited=False),
+        ),
     )
     if made is None:
         return page(request, "new_organization.html", status=refused.status, person=person, name=name, refused=refused)

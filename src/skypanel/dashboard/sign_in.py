@@ -19,6 +19,7 @@ from skypanel.dashboard.pages import page
 from skypanel.errors import SkyPanelError
 from skypanel.http.context import ClientAddress, Services, ServicesDep
 from skypanel.http.session import WriteSession
+from skypanel.http.wallet import opening
 from skypanel.orgs.register import register
 
 router = page_router()
@@ -101,6 +102,7 @@ def submit_register(
             invitation=invitation.strip() or None,
             address=address,
             now=services.clock.now(),
+            opened=opening(services, credited=True),
         )
     except SkyPanelError as error:
         given = {"email": email, "name": name, "organization": organization, "invitation": invitation}

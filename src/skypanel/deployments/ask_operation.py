@@ -19,7 +19,8 @@ from skypanel.jobs import request_cancel as cancel_job
 from skypanel.kit.ids import new_id
 
 
-def _job(session: Session, kind: str, app: App, **args: object) -> str:
+def operation(session: Session, kind: str, app: App, **args: object) -> str:
+    """Its job, in turn behind what was asked for before."""
     job_id = enqueue(session, kind=kind, queue="deploys", key=app_key(app.id), args={"app_id": app.id, **args})
     assert job_id is not None, "operations are not deduplicated"
     return job_id
@@ -90,7 +91,7 @@ def request_scale(
         before=before,
         after=replicas,
     )
-    return _job(session, "app.scale", app, process_type=process_type, before=before, replicas=replicas)
+    return operation(session, "app.scale", app, process_type=process_type, before=before, replicas=replicas)
 
 
 def request_restart(session: Session, *, app: App, by: Actor, now: datetime) -> str:
@@ -102,7 +103,7 @@ def request_restart(session: Session, *, app: App, by: Actor, now: datetime) -> 
     _release(session, app)
     app.wanted = Wanted.RUNNING
     _note(session, app, by, "app.restarted", f"restarted {app.slug}", now)
-    return _job(session, "app.restart", app)
+    return operation(session, "app.restart", app)
 
 
 def request_stop(session: Session, *, app: App, by: Actor, now: datetime) -> str:
@@ -110,7 +111,7 @@ def request_stop(session: Session, *, app: App, by: Actor, now: datetime) -> str
     _release(session, app)
     app.wanted = Wanted.STOPPED
     _note(session, app, by, "app.stopped", f"stopped {app.slug}", now)
-    return _job(session, "app.stop", app)
+    return operation(session, "app.stop", app)
 
 
 def request_run(session: Session, *, app: App, command: str, by: Actor, now: datetime) -> Run:
@@ -155,4 +156,4 @@ def request_delete(session: Session, *, app: App, by: Actor, now: datetime) -> s
         if run.status == "queued":
             run.status, run.finished_at, run.reason = "cancelled", now, "The app was deleted."
     _note(session, app, by, "app.deleted", f"deleted {app.slug}", now)
-    return _job(session, "app.delete", app)
+    return operation(session, "app.delete", app)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from skypanel.db import Session
 from skypanel.deployments.models import Deployment, DeploymentStage, Replica, ReplicaState
 from skypanel.deployments.platform import Platform
-from skypanel.deployments.replicas import alive, gone
+from skypanel.deployments.replicas import alive, gone, leaves
 from skypanel.deployments.stages import end_stage
 from skypanel.drivers.runtime.port import Container
 from skypanel.jobs import JobContext, enqueue
@@ -26,8 +26,10 @@ LOOK_EVERY_S = 0.25
 
 def retire(session: Session, platform: Platform, replicas: Sequence[Replica]) -> None:
     """Marks them draining and enqueues the end of each, in the caller's transaction."""
-    until = platform.clock.now() + timedelta(seconds=platform.rules.drain_timeout_s)
+    now = platform.clock.now()
+    until = now + timedelta(seconds=platform.rules.drain_timeout_s)
     for replica in replicas:
+        leaves(replica, at=now, now=now)
         replica.state, replica.drain_until = ReplicaState.DRAINING, until
         ask_to_drain(session, replica.id)
 
@@ -77,7 +79,8 @@ def drain(ctx: JobContext, platform: Platform, *, replica_id: str) -> None:
         platform.runtime.stop(replica_id, grace_s=platform.rules.stop_grace_s)
         ended = platform.runtime.get(replica_id)
         with platform.database.transaction() as session:
-            gone(session.get_one(Replica, replica_id), at=(ended and ended.finished_at) or platform.clock.now())
+            now = platform.clock.now()
+            gone(session.get_one(Replica, replica_id), at=(ended and ended.finished_at) or now, now=now)
     platform.runtime.remove(replica_id)  # after its end was recorded, so that nobody forgets when that was
     _end_drain_stages(platform, replica.app_id)
 

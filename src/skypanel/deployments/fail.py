@@ -105,9 +105,10 @@ def _remove_new_replicas(platform: Platform, deployment: Deployment) -> None:
         retire(session, platform, [session.get_one(Replica, r.id) for r in served])
     for replica in unused:
         platform.runtime.remove(replica.id)
+    now = platform.clock.now()
     with platform.database.transaction() as session:
         for replica in unused:
-            gone(session.get_one(Replica, replica.id), at=platform.clock.now(), failure="its deployment failed")
+            gone(session.get_one(Replica, replica.id), at=now, now=now, failure="its deployment failed")
 
 
 def _final_state(session: Session, platform: Platform, deployment: Deployment, app: App) -> None:

@@ -12,7 +12,7 @@ from skypanel.db import Session
 from skypanel.deployments.drain import retire
 from skypanel.deployments.models import Deployment, DeploymentStatus, Kind, Replica, ReplicaState
 from skypanel.deployments.platform import Platform
-from skypanel.deployments.replicas import alive
+from skypanel.deployments.replicas import alive, serves
 from skypanel.deployments.restore_env import restore_env
 from skypanel.deployments.stages import begin_stage, end_stage, move
 from skypanel.deployments.status import settle
@@ -34,7 +34,9 @@ def finish(session: Session, platform: Platform, deployment_id: str) -> None:
     settle(session, app)
     if deployment.restore_env and deployment.env_snapshot_id is not None:
         restore_env(session, platform.vault, app=app, snapshot_id=deployment.env_snapshot_id, now=now)
-    old = [replica for replica in alive(session, app.id) if replica.deployment_id != deployment.id]
+    replicas = alive(session, app.id)
+    serves((replica for replica in replicas if replica.deployment_id == deployment.id), now=now)
+    old = [replica for replica in replicas if replica.deployment_id != deployment.id]
     if deployment.kind == Kind.ROLLBACK:
         deployment.replicas_restored = healthy_of(session, deployment.id)
     begin_stage(session, deployment, "drain", now)

@@ -19,7 +19,7 @@ from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, Replic
 from skypanel.deployments.plan import Slot, formation_of
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.release import Release
-from skypanel.deployments.replicas import alive, gone, serving
+from skypanel.deployments.replicas import alive, gone, serves, serving
 from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, planned, start_one
 from skypanel.deployments.route import CONFIRM_S, apply_route, put_route, route_of
 from skypanel.deployments.status import settle, web_wanted
@@ -58,8 +58,9 @@ def _cannot_start(platform: Platform, app: App, why: str) -> None:
         row = session.get_one(App, app.id)
         for replica_id, container in ends.items():
             if not running(container):
-                at = (container.finished_at if container else None) or platform.clock.now()
-                gone(session.get_one(Replica, replica_id), at=at, failure=why)
+                now = platform.clock.now()
+                at = (container.finished_at if container else None) or now
+                gone(session.get_one(Replica, replica_id), at=at, now=now, failure=why)
         settle(session, row, why=why)
         web = web_wanted(session, row)
         targets = serving(own(session, row))
@@ -187,6 +188,7 @@ def _route_to_healthy(platform: Platform, release: Release) -> None:
         settle(session, app)
         replicas = own(session, app)
         keep = set(planned(session, release).keep)
+        serves((r for r in replicas if r.id in keep), now=platform.clock.now())
         good = serving(r for r in replicas if r.id in keep and r.state == ReplicaState.HEALTHY)
         web = web_wanted(session, app)
     route = route_of(platform, app, good or serving(replicas), web=web)

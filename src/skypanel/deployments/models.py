@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+import sqlalchemy as sa
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -110,8 +111,11 @@ class ReplicaState(StrEnum):
     GONE = "gone"
 
 
+RECHECK = sa.text("recheck_from IS NOT NULL")
+
+
 class Replica(Base):
-    """One run of one process type at one index. Its started and stopped moments are what metering reads."""
+    """One run of one process type at one index."""
 
     __tablename__ = "replicas"
 
@@ -135,9 +139,18 @@ class Replica(Base):
     price_per_hour_micro: Mapped[int] = mapped_column(BigInteger)
     started_at: Mapped[datetime | None]
     stopped_at: Mapped[datetime | None]
+    # What is paid for: from when it was healthy and its release the current one, until it was told to leave or died.
+    metered_from: Mapped[datetime | None]
+    metered_until: Mapped[datetime | None]
+    recheck_from: Mapped[datetime | None]  # hours from here on may have been charged without knowing of this
     created_at: Mapped[datetime]
 
-    __table_args__ = (Index("ix_replicas_app_state", "app_id", "state"), Index("ix_replicas_state", "state"))
+    __table_args__ = (
+        Index("ix_replicas_app_state", "app_id", "state"),
+        Index("ix_replicas_state", "state"),
+        Index("ix_replicas_metered", "app_id", "metered_until"),
+        Index("ix_replicas_recheck", "app_id", sqlite_where=RECHECK, postgresql_where=RECHECK),
+    )
 
     def topics(self) -> tuple[str, ...]:
         return f"app:{self.app_id}", f"organization:{self.organization_id}"

@@ -17,7 +17,7 @@ from skypanel.deployments.models import ReplicaState
 from skypanel.deployments.plan import Desired, formation_of, plan
 from skypanel.deployments.platform import DeploymentLog, Platform
 from skypanel.deployments.release import Release
-from skypanel.deployments.replicas import alive, backends, holding
+from skypanel.deployments.replicas import alive, backends, holding, serves
 from skypanel.deployments.rollout import check, choose_replicas, planned, start, switch
 from skypanel.deployments.route import move_route
 from skypanel.deployments.status import current_process_types, settle, web_wanted
@@ -106,8 +106,10 @@ def _operate(ctx: JobContext, platform: Platform, app_id: str, back: Callable[[A
 
 
 def _retire_rest(session: Session, platform: Platform, release: Release) -> list[str]:
-    leaving = set(planned(session, release).retire)
-    retire(session, platform, [replica for replica in alive(session, release.app.id) if replica.id in leaving])
+    rollout, replicas = planned(session, release), alive(session, release.app.id)
+    serves((replica for replica in replicas if replica.id in rollout.keep), now=platform.clock.now())
+    leaving = set(rollout.retire)
+    retire(session, platform, [replica for replica in replicas if replica.id in leaving])
     settle(session, session.get_one(App, release.app.id))
     return sorted(leaving)
 

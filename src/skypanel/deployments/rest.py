@@ -43,9 +43,10 @@ def _asked_for(release: Release, replica: Replica) -> bool:
 
 
 def _rest(platform: Platform, release: Release, replica: Replica, container: Container) -> None:
-    at = container.finished_at or platform.clock.now()
+    now = platform.clock.now()
+    at = container.finished_at or now
     with platform.database.transaction() as session:
-        gone(session.get_one(Replica, replica.id), at=at)
+        gone(session.get_one(Replica, replica.id), at=at, now=now)
         app = session.get_one(App, release.app.id)
         app.formation = {**app.formation, replica.process_type: 0}
     release.app.formation = {**release.app.formation, replica.process_type: 0}

@@ -45,6 +45,8 @@ class Services:
     max_deployments_per_hour: int = 0  # 0: no limit
     single_organization: bool = False  # the runtime cannot keep tenants apart: only one organization may have apps
     currency: str = "USD"
+    billing: bool = True  # new organizations pay from their wallets
+    signup_credit_micro: int = 0  # what the wallet of somebody new begins with
     readiness: Callable[[], Mapping[str, str]] = field(default=everything_ready)  # part -> "ok" or what is wrong
     public_url: str = ""  # where the dashboard and the API answer, without a slash at the end
     git_dir: Path | None = None  # bare repositories served read-only below /git

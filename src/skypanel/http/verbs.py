@@ -13,15 +13,23 @@ from skypanel.builds.known import require_known_buildpacks
 from skypanel.db import Session
 from skypanel.deployments.models import Deployment
 from skypanel.deployments.rate import require_deploy_rate
-from skypanel.deployments.requests import request_deploy, request_env_deployment, request_restart
+from skypanel.deployments.requests import (
+    request_deploy,
+    request_env_deployment,
+    request_restart,
+    request_rollback,
+    request_scale,
+)
 from skypanel.http.context import Services
+from skypanel.http.wallet import require_funds_for, require_funds_for_new
 from skypanel.orgs.access import Permission, Viewer, require
 
 
 def create(session: Session, services: Services, viewer: Viewer, draft: Draft) -> App:
-    """Raises what `create_app` does, Forbidden, and Invalid (`buildpack_unknown`)."""
+    """Raises what `create_app` does, Forbidden, Invalid (`buildpack_unknown`) and Conflict (`funds_missing`)."""
     require(viewer, Permission.DEPLOY)
     require_known_buildpacks(session, draft.buildpacks)
+    require_funds_for_new(session, services, viewer.organization_id, plan=draft.plan, replicas=draft.replicas)
     limits = AppLimits(services.max_apps_per_org, services.single_organization)
     return create_app(session, viewer=viewer, draft=draft, limits=limits, now=services.clock.now())
 
@@ -31,6 +39,8 @@ def update(session: Session, services: Services, viewer: Viewer, app: App, chang
     Raises what `update_app` does, Conflict (suspended) and Invalid (`buildpack_unknown`)."""
     if changes.plan is not None:
         active_organization(session, viewer.organization_id)
+        if changes.plan != app.plan_slug:
+            require_funds_for(session, services, app, plan=changes.plan)
     require_known_buildpacks(session, changes.buildpacks or ())
     now = services.clock.now()
     updated = update_app(session, app=app, changes=changes, by=viewer.actor, now=now)
@@ -42,12 +52,44 @@ def update(session: Session, services: Services, viewer: Viewer, app: App, chang
 def deploy(
     session: Session, services: Services, viewer: Viewer, app: App, *, commit: str | None = None, cause: str = "api"
 ) -> Deployment:
-    """Raises Conflict (suspended) and TooMany (`deploy_rate`)."""
+    """Raises Conflict (suspended, `funds_missing`) and TooMany (`deploy_rate`)."""
     active_organization(session, viewer.organization_id)
+    require_funds_for(session, services, app)
     lock_app(session, app)
     now = services.clock.now()
     require_deploy_rate(session, app=app, per_hour=services.max_deployments_per_hour, now=now)
     return request_deploy(session, app=app, by=viewer.actor, now=now, commit=commit, cause=cause)
+
+
+def roll_back(
+    session: Session, services: Services, viewer: Viewer, app: App, *, version: int, restore_env: bool
+) -> Deployment:
+    """Raises what `request_rollback` does and Conflict (suspended, `funds_missing`)."""
+    active_organization(session, viewer.organization_id)
+    lock_app(session, app)
+    require_funds_for(session, services, app)
+    now = services.clock.now()
+    return request_rollback(session, app=app, version=version, restore_env=restore_env, by=viewer.actor, now=now)
+
+
+def scale(
+    session: Session, services: Services, viewer: Viewer, app: App, *, replicas: int, process_type: str = "web"
+) -> str:
+    """The id of its job. Raises what `request_scale` does and Conflict (suspended, `funds_missing`)."""
+    active_organization(session, viewer.organization_id)
+    lock_app(session, app)
+    if replicas <= app.max_replicas:  # what the plan does not allow is refused for that
+        require_funds_for(session, services, app, formation={process_type: replicas})
+    now = services.clock.now()
+    return request_scale(session, app=app, replicas=replicas, by=viewer.actor, now=now, process_type=process_type)
+
+
+def restart(session: Session, services: Services, viewer: Viewer, app: App) -> str:
+    """The id of its job. Raises what `request_restart` does and Conflict (suspended, `funds_missing`)."""
+    active_organization(session, viewer.organization_id)
+    lock_app(session, app)
+    require_funds_for(session, services, app)
+    return request_restart(session, app=app, by=viewer.actor, now=services.clock.now())
 
 
 def release_env(session: Session, services: Services, viewer: Viewer, app: App, change: EnvChange) -> Deployment | None:

@@ -32,6 +32,7 @@ class Organization(Base):
     name: Mapped[str] = mapped_column(String(120))
     status: Mapped[str] = mapped_column(String(20), default=OrganizationStatus.ACTIVE)
     max_apps: Mapped[int | None]  # None: the platform's setting holds
+    billed: Mapped[bool] = mapped_column(default=True)  # its wallet pays for what it uses
     created_at: Mapped[datetime]
 
     def topics(self) -> tuple[str, ...]:

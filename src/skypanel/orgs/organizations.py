@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -20,7 +21,12 @@ MAX_NAME = 120
 _ATTEMPTS = 8
 
 
-def create_organization(session: Session, *, name: str, owner: User, by: Actor, now: datetime) -> Organization:
+Opened = Callable[[Session, Organization], None]  # what rooms above do with a new one, in its transaction
+
+
+def create_organization(
+    session: Session, *, name: str, owner: User, by: Actor, now: datetime, opened: Opened
+) -> Organization:
     """A new organization with its owner as the only member. Its slug comes of its name, with a suffix where that one
     is taken. Raises Invalid for an empty or too long name."""
     plain = checked_name(name)
@@ -35,6 +41,7 @@ def create_organization(session: Session, *, name: str, owner: User, by: Actor, 
         now=now,
         message=f"{owner.email} created the organization {organization.name}",
     )
+    opened(session, organization)
     return organization
 
 

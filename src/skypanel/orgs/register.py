@@ -15,7 +15,7 @@ from skypanel.activity.record import Actor
 from skypanel.db import Database
 from skypanel.errors import FieldError, Invalid
 from skypanel.orgs.invitations import accept_invitation, find_invitation
-from skypanel.orgs.organizations import checked_name, create_organization
+from skypanel.orgs.organizations import Opened, checked_name, create_organization
 
 
 def register(
@@ -29,6 +29,7 @@ def register(
     invitation: str | None,
     address: str | None,
     now: datetime,
+    opened: Opened,
 ) -> SignedIn:
     """A new user, signed in: owner of the new `organization`, or member of the one whose `invitation` token he has (or
     both). Raises Invalid, EmailTaken, RegistrationClosed, InvitationNotFound, TooMany.
@@ -54,5 +55,6 @@ def register(
         if invitation is not None:
             accept_invitation(session, user=user, token=invitation, address=address, now=now)
         if organization is not None:
-            create_organization(session, name=organization, owner=user, by=Actor(user.email, address), now=now)
+            by = Actor(user.email, address)
+            create_organization(session, name=organization, owner=user, by=by, now=now, opened=opened)
         return start_session(session, policy=policy, user=user, now=now)

@@ -15,6 +15,7 @@ from skypanel.db import Database
 from skypanel.drivers import probe
 from skypanel.http.context import Services
 from skypanel.jobs.leader import leads
+from skypanel.kit.money import from_decimal_string
 from skypanel.kit.secret import Secret
 from skypanel.routing.published import live_edges
 from skypanel.settings import Settings
@@ -58,6 +59,8 @@ def server_services() -> Services:
         # Trusted mode. The server is never root, so it asks what the instance was made with and not who it is.
         single_organization=settings.runtime == "process" or (settings.runtime == "auto" and not instance.network),
         currency=settings.currency,
+        billing=settings.billing,
+        signup_credit_micro=from_decimal_string(settings.signup_credit),
         readiness=lambda: cluster_readiness(database) if clustered else readiness(settings),
         public_url=f"{settings.public_scheme}://{settings.dashboard_host}{port}",
         git_dir=settings.data_dir / "git",

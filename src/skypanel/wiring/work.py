@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from skypanel.db import Database
 from skypanel.deployments.monitor import Monitor
@@ -22,6 +22,8 @@ from skypanel.drivers.builder.port import Builder, BuildLimits
 from skypanel.drivers.builder.sandbox import CacheSettings, SandboxBuilder
 from skypanel.drivers.builder.sandbox.toolchains import MachineToolchains
 from skypanel.drivers.machines import Machines, OneMachine
+from skypanel.drivers.mail.port import Mail, NoMail
+from skypanel.drivers.mail.smtp import SmtpMail
 from skypanel.drivers.probe import Answer, Probe
 from skypanel.drivers.router import accesslog
 from skypanel.drivers.router.port import Router
@@ -40,6 +42,7 @@ from skypanel.kit.ids import new_id
 from skypanel.kit.secret import Secret
 from skypanel.logs.build_log import BuildLog
 from skypanel.logs.collector import Collector
+from skypanel.logs.volume import CountingStore, Volumes
 from skypanel.nodes.watch import NodeWatch
 from skypanel.settings import Settings
 from skypanel.wiring.shared import (
@@ -54,6 +57,7 @@ from skypanel.wiring.shared import (
     passed_through,
     vault_of,
 )
+from skypanel.worker.bookkeeping import Bookkeeper
 from skypanel.worker.handlers import QUEUES, handlers
 from skypanel.worker.schedules import SCHEDULES
 from skypanel.worker.targets import LogTargets
@@ -249,6 +253,10 @@ def hold(path: Path) -> IO[str]:
     return handle
 
 
+def mail_of(settings: Settings) -> Mail:
+    return NoMail() if settings.mail is None else SmtpMail(settings.mail, settings.mail_from)
+
+
 def worker(settings: Settings) -> Worker:
     instance = instance_of(settings)
     database = open_database(settings, instance)
@@ -270,7 +278,8 @@ def worker(settings: Settings) -> Worker:
         lifeline = cluster.end_of_engine(settings)
         images = cluster.image_sweep(settings)
     site = platform(settings, instance, database, runtime=runtime, source=source, builder=builder)
-    monitor = Monitor(site)
+    monitor, volumes = Monitor(site), Volumes(CLOCK)
+    books = Bookkeeper(database, CLOCK, settings.currency, volumes, mail_of(settings))
     upkeep = Upkeep(
         database=database,
         clock=CLOCK,
@@ -286,14 +295,15 @@ def worker(settings: Settings) -> Worker:
         worker=f"{settings.node_name or socket.gethostname()}:{instance.id}",
         incarnation=incarnation,
         queues=QUEUES,
-        handlers=handlers(site, upkeep, machines, after=monitor.look_again),
+        handlers=handlers(site, upkeep, machines, books, after=monitor.look_again),
         schedules=SCHEDULES,
         lease_s=settings.job_lease_s,
     )
+    counted: Any = CountingStore(site.logs, volumes)
     targets = LogTargets(site.runtime)
     router_dir = settings.data_dir / "router"
     collector = Collector(
-        store=site.logs,
+        store=counted,
         spool=settings.data_dir / "spool",
         describe=targets.describe,
         gone=targets.gone,
@@ -305,5 +315,5 @@ def worker(settings: Settings) -> Worker:
     watch = NodeWatch(database, CLOCK, machines)
     found = Worker(site, engine, monitor, collector, settings.reconcile_interval_s, watch, leadership, lifeline)
     if leadership is not None:
-        found.ingress = cluster.ingress_logs(database, site.logs, edge_token(settings), leads=leadership.held)
+        found.ingress = cluster.ingress_logs(database, counted, edge_token(settings), leads=leadership.held)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from skypanel.deployments.delete import delete
 from skypanel.deployments.deploy import deploy, deploy_given_up
@@ -21,11 +21,21 @@ from skypanel.worker.upkeep import Upkeep
 
 # Deploys mostly wait: for a build slot, for a build, for health. Mending has a queue of its own, so that no number of
 # them keeps a crashed app from coming back.
-QUEUES = {"deploys": 32, "mends": 16, "runs": 16, "drains": 64, "nodes": 2, "upkeep": 2}
+QUEUES = {"deploys": 32, "mends": 16, "runs": 16, "drains": 64, "nodes": 2, "upkeep": 2, "billing": 2}
+
+
+class Books(Protocol):
+    """`worker.bookkeeping.Bookkeeper`."""
+
+    def bill(self) -> None: ...
+
+    def keep_volumes(self) -> None: ...
+
+    def write_to_owners(self, *, organization_id: str, subject: str, text: str) -> None: ...
 
 
 def handlers(
-    platform: Platform, upkeep: Upkeep, machines: Machines, *, after: Callable[[], None]
+    platform: Platform, upkeep: Upkeep, machines: Machines, books: Books, *, after: Callable[[], None]
 ) -> dict[str, JobKind]:
     """`after` is called when a job that may have changed replicas has ended."""
 
@@ -58,6 +68,9 @@ def handlers(
         "node.drain": JobKind(lambda ctx, *, name: move.drain(ctx, platform, machines, name=name)),
         "node.activate": JobKind(lambda _ctx, *, name: move.activate(machines, name=name)),
         "node.remove": JobKind(lambda _ctx, *, name: move.remove(platform, machines, name=name)),
+        "billing.run": JobKind(lambda _ctx: books.bill()),
+        "billing.volumes": JobKind(lambda _ctx: books.keep_volumes()),
+        "mail.owners": JobKind(lambda _ctx, **letter: books.write_to_owners(**letter)),
         "upkeep.jobs": JobKind(lambda _ctx: upkeep.prune_jobs()),
         "upkeep.logs": JobKind(lambda _ctx: upkeep.retain_logs()),
         "upkeep.caches": JobKind(lambda _ctx: upkeep.retain_caches()),

@@ -1,0 +1,1 @@
+"""Arithmetic on values: no database, no clock."""

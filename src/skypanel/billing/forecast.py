@@ -1,0 +1,76 @@
+"""What an hour costs as things are, how long a wallet lasts, and what an hour would cost after an action."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from skypanel.apps.models import App
+from skypanel.billing.core.hours import HOUR_S
+from skypanel.billing.core.rating import Served, Stored, Terms, rate
+from skypanel.builds.models import Slug
+from skypanel.db import Session
+from skypanel.deployments.models import Replica
+
+
+def hour_costs(*, plan: str, price: int, replicas: int, stored_bytes: int = 0, storage_price: int = 0) -> int:
+    """A whole hour of an application with so many replicas, in micro-units; by the code that charges."""
+    lines = rate(
+        0, [Served(0, HOUR_S, plan, price)] * replicas, [Terms(0, plan, storage_price)],
+        [Stored(0, HOUR_S, stored_bytes)],
+    )  # fmt: skip
+    return sum(line.amount_micro for line in lines)
+
+
+def cost_of_app(session: Session, app: App, *, replicas: int) -> int:
+    """An hour of it with so many replicas of all its process types, and with the releases that are kept of it."""
+    kept = sa.select(sa.func.coalesce(sa.func.sum(Slug.size_bytes), 0))
+    size = int(session.scalar(kept.where(Slug.app_id == app.id, Slug.removed_at.is_(None))) or 0)
+    return hour_costs(
+        plan=app.plan_slug, price=app.price_per_hour_micro, replicas=replicas, stored_bytes=size,
+        storage_price=app.storage_price_micro,
+    )  # fmt: skip
+
+
+def burns(session: Session, organizations: Collection[str]) -> Mapping[str, int]:
+    """Organization -> micro-units an hour, as things are: what serves, and what is kept."""
+    serving = (
+        sa.select(
+            Replica.organization_id, Replica.app_id, Replica.plan_slug, Replica.price_per_hour_micro, sa.func.count()
+        )
+        .where(
+            Replica.organization_id.in_(organizations), Replica.metered_from.is_not(None),
+            Replica.metered_until.is_(None),
+        )
+        .group_by(Replica.organization_id, Replica.app_id, Replica.plan_slug, Replica.price_per_hour_micro)
+    )  # fmt: skip
+    found = dict.fromkeys(organizations, 0)
+    for organization_id, _, plan, price, count in session.execute(serving):
+        found[organization_id] += hour_costs(plan=plan, price=price, replicas=count)
+    kept = (
+        sa.select(App.organization_id, App.id, App.plan_slug, App.storage_price_micro, sa.func.sum(Slug.size_bytes))
+        .join(Slug, Slug.app_id == App.id)
+        .where(
+            App.organization_id.in_(organizations), App.deleted_at.is_(None), App.storage_price_micro > 0,
+            Slug.removed_at.is_(None),
+        )
+        .group_by(App.organization_id, App.id, App.plan_slug, App.storage_price_micro)
+    )  # fmt: skip
+    for organization_id, _, plan, price, size in session.execute(kept):
+        found[organization_id] += hour_costs(
+            plan=plan, price=0, replicas=0, stored_bytes=int(size), storage_price=price
+        )
+    return found
+
+
+def hours_left(balance_micro: int, burn_micro: int) -> int | None:
+    """Whole hours; None when nothing is used."""
+    if burn_micro <= 0:
+        return None
+    return max(0, balance_micro) // burn_micro
+
+
+def month_of(moment: datetime) -> datetime:
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

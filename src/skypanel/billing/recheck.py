@@ -1,0 +1,124 @@
+"""Corrections: replicas whose beginning or end became known after that hour had been charged.
+
+What was charged is rated again from what is recorded now, and the difference is entered: a crash is paid for up to the
+moment the runtime saw, whenever anybody noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from skypanel.apps.models import App
+from skypanel.billing.charge import AUTHOR, alone, record_of
+from skypanel.billing.core.hours import HOUR, hour_of
+from skypanel.billing.core.rating import Line
+from skypanel.billing.ledger import Entry, post
+from skypanel.billing.meter import Metered, rate_hour
+from skypanel.billing.models import BillingHour, JournalKind, UsageRecord
+from skypanel.db import Database, Session
+from skypanel.deployments.models import Replica
+from skypanel.kit.clock import Clock
+from skypanel.orgs.models import Organization
+
+FIELDS = ("replica_seconds", "replica_micro", "byte_seconds", "storage_micro", "log_bytes", "log_micro")
+
+
+@dataclass(frozen=True)
+class Rechecker:
+    database: Database
+    clock: Clock
+    currency: str
+
+    def run(self) -> int:
+        """How many hours of applications were corrected. Each application in a transaction of its own."""
+        with self.database.transaction() as session:
+            alone(session)
+            _forget_what_is_to_come(session)
+        with self.database.reading() as session:
+            query = sa.select(Replica.app_id).where(Replica.recheck_from.is_not(None))
+            apps = sorted(set(session.scalars(query)))
+        return sum(self._one(app_id) for app_id in apps)
+
+    def _one(self, app_id: str) -> int:
+        with self.database.transaction() as session:
+            alone(session)
+            app = session.get_one(App, app_id)
+            query = (
+                sa.select(Replica).where(Replica.app_id == app_id, Replica.recheck_from.is_not(None)).with_for_update()
+            )
+            replicas = list(session.scalars(query))
+            if not replicas:
+                return 0
+            first = hour_of(min(r.recheck_from for r in replicas if r.recheck_from is not None))
+            metered = Metered(app.id, app.organization_id, app.deleted_at)
+            corrected = _correct(session, metered, first, currency=self.currency, now=self.clock.now())
+            for replica in replicas:
+                replica.recheck_from = None
+            return corrected
+
+
+def _correct(session: Session, app: Metered, first: datetime, *, currency: str, now: datetime) -> int:
+    """Every hour of the application from `first` on that has been charged."""
+    charged: dict[datetime, list[UsageRecord]] = {hour: [] for hour in _charged(session, app, first)}
+    query = sa.select(UsageRecord).where(UsageRecord.app_id == app.id, UsageRecord.hour >= first)
+    for row in session.scalars(query):
+        charged[row.hour].append(row)
+    billed = session.get_one(Organization, app.organization_id).billed
+    corrected = 0
+    for hour, rows in charged.items():
+        lines = _differences(rows, rate_hour(session, hour, [app]).get(app.id, ()))
+        if not lines:
+            continue
+        revision = 1 + max((row.revision for row in rows), default=0)
+        amount = sum(line.amount_micro for line in lines)
+        free = all(row.journal_id is None for row in rows) if rows else not billed  # as it was then
+        journal_id = None
+        if amount and not free:
+            entry = Entry(
+                app.organization_id, JournalKind.CORRECTION, -amount,
+                f"correction:{hour:%Y-%m-%dT%H}:{app.id}:{revision}",
+                "what had run was not all known when it was charged", AUTHOR, hour,
+            )  # fmt: skip
+            journal_id = post(session, entry, currency=currency, now=now)
+        records = [record_of(app, hour, line, revision=revision, journal_id=journal_id) for line in lines]
+        session.execute(sa.insert(UsageRecord.__table__), records)  # type: ignore[arg-type]  # says FromClause
+        corrected += 1
+    return corrected
+
+
+def _charged(session: Session, app: Metered, first: datetime) -> Sequence[datetime]:
+    """Hours from `first` on in which the application has had its turn."""
+    had = sa.tuple_(BillingHour.done_organization, BillingHour.done_app) >= sa.tuple_(
+        sa.literal(app.organization_id), sa.literal(app.id)
+    )
+    query = sa.select(BillingHour.hour).where(
+        BillingHour.hour >= first, sa.or_(BillingHour.finished_at.is_not(None), had)
+    )
+    return list(session.scalars(query.order_by(BillingHour.hour)))
+
+
+def _forget_what_is_to_come(session: Session) -> None:
+    """A replica that began in an hour that nobody has begun to charge is no case: its hour will see it."""
+    newest = session.scalar(sa.select(sa.func.max(BillingHour.hour)))
+    usual = sa.and_(Replica.recheck_from.is_not(None), Replica.metered_until.is_(None))
+    if newest is not None:
+        usual = sa.and_(usual, Replica.metered_from >= newest + HOUR)
+    session.execute(
+        sa.update(Replica).where(usual).values(recheck_from=None).execution_options(synchronize_session=False)
+    )
+
+
+def _differences(rows: Sequence[UsageRecord], lines: Sequence[Line]) -> Sequence[Line]:
+    """What has to be added to what was charged, by plan."""
+    now: Mapping[str, Line] = {line.plan: line for line in lines}
+    found = []
+    for plan in sorted({row.plan_slug for row in rows} | set(now)):
+        before = [sum(getattr(row, field) for row in rows if row.plan_slug == plan) for field in FIELDS]
+        after = [getattr(now[plan], field) if plan in now else 0 for field in FIELDS]
+        if before != after:
+            found.append(Line(plan, *(b - a for a, b in zip(before, after, strict=True))))
+    return found

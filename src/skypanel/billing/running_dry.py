@@ -1,0 +1,166 @@
+"""A wallet that runs dry: told at 72 and 24 hours, all put to rest at zero, woken when it is filled again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from skypanel.activity.record import PLATFORM_ACTOR, Actor, record
+from skypanel.apps.models import App, Wanted
+from skypanel.billing.forecast import burns, cost_of_app, hours_left, month_of
+from skypanel.billing.ledger import balance, balances, state_of
+from skypanel.billing.models import UsageRecord, WalletState
+from skypanel.db import Session
+from skypanel.deployments.standing import standing_of
+from skypanel.deployments.suspend import resume_apps, suspend_apps
+from skypanel.errors import Conflict
+from skypanel.jobs import enqueue
+from skypanel.kit.money import to_decimal_string
+from skypanel.orgs.models import Organization, OrganizationStatus
+
+MARKS = (72, 24)  # hours of funds left
+FUNDS, CAP, ADMIN = "funds", "cap", "admin"
+TOLD = {
+    FUNDS: "Its wallet is empty: refill it, and everything comes back as it was.",
+    CAP: "It has spent its cap of this month: raise the cap, and everything comes back as it was.",
+    ADMIN: "The platform's admin has suspended it.",
+}
+
+
+def after_charge(session: Session, organizations: Collection[str], *, currency: str, now: datetime) -> None:
+    """Looks at wallets that have just paid, in the same transaction: nobody runs on for free because somebody died."""
+    if not organizations:
+        return
+    left, burning = balances(session, organizations), burns(session, organizations)
+    states = _states(session, organizations)
+    spent = _spent(session, [each for each, state in states.items() if state.cap_micro is not None], month_of(now))
+    query = sa.select(Organization).where(
+        Organization.id.in_(organizations), Organization.billed, Organization.status == OrganizationStatus.ACTIVE
+    )
+    for organization in session.scalars(query.order_by(Organization.id)):
+        state = states.get(organization.id)
+        if left[organization.id] <= 0 and (burning[organization.id] or left[organization.id] < 0):
+            suspend(session, organization, FUNDS, by=PLATFORM_ACTOR, now=now)
+        elif state is not None and state.cap_micro is not None and spent[organization.id] >= state.cap_micro:
+            suspend(session, organization, CAP, by=PLATFORM_ACTOR, now=now)
+        else:
+            hours = hours_left(left[organization.id], burning[organization.id])
+            _warn(session, organization, state, hours, left[organization.id], currency, now)
+
+
+def _states(session: Session, organizations: Collection[str]) -> Mapping[str, WalletState]:
+    query = sa.select(WalletState).where(WalletState.organization_id.in_(organizations))
+    return {state.organization_id: state for state in session.scalars(query)}
+
+
+def _spent(session: Session, organizations: Collection[str], month: datetime) -> Mapping[str, int]:
+    query = (
+        sa.select(UsageRecord.organization_id, sa.func.sum(UsageRecord.amount_micro))
+        .where(UsageRecord.organization_id.in_(organizations), UsageRecord.hour >= month)
+        .group_by(UsageRecord.organization_id)
+    )
+    found = {each: int(amount) for each, amount in session.execute(query)} if organizations else {}
+    return {each: found.get(each, 0) for each in organizations}
+
+
+def _warn(
+    session: Session, organization: Organization, state: WalletState | None, hours: int | None, left: int,
+    currency: str, now: datetime,
+) -> None:  # fmt: skip
+    """Once for each mark until the wallet is filled again."""
+    reached = [mark for mark in MARKS if hours is not None and hours < mark]
+    if not reached or (state is not None and state.warned_hours is not None and state.warned_hours <= reached[-1]):
+        return
+    state_of(session, organization.id).warned_hours = reached[-1]
+    amount = f"{to_decimal_string(left)} {currency}"
+    _tell(
+        session, organization, "wallet.low", f"{amount} last for {hours} hours more at today's use", PLATFORM_ACTOR,
+        now, hours_left=hours,
+    )  # fmt: skip
+
+
+def _tell(
+    session: Session, organization: Organization, verb: str, message: str, by: Actor, now: datetime, **detail: object
+) -> None:
+    record(
+        session, organization_id=organization.id, by=by, verb=verb,
+        on=("wallet", organization.id, organization.name), message=message, now=now, detail=detail,
+    )  # fmt: skip
+    enqueue(
+        session, kind="mail.owners", queue="upkeep",
+        args={"organization_id": organization.id, "subject": f"{organization.name}: {message}", "text": message},
+    )  # fmt: skip
+
+
+def suspend(session: Session, organization: Organization, why: str, *, by: Actor, now: datetime) -> None:
+    """Everything of it that runs is put to rest. Idempotent; a reason that is graver replaces the other."""
+    state = state_of(session, organization.id)
+    if organization.status == OrganizationStatus.SUSPENDED:
+        if why == ADMIN:
+            state.suspended_for = ADMIN
+        return
+    organization.status = OrganizationStatus.SUSPENDED
+    state.suspended_for, state.suspended_at = why, now
+    count = suspend_apps(session, organization.id, by=by, now=now)
+    message = f"{organization.name} is suspended, with {count} application{'s' * (count != 1)}. {TOLD[why]}"
+    _tell(session, organization, "organization.suspended", message, by, now, why=why, apps=count)
+
+
+def resume(session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str) -> None:
+    """As it was. Raises Conflict (`not_suspended`, `funds_missing`, `cap_reached`)."""
+    if organization.status != OrganizationStatus.SUSPENDED:
+        raise Conflict(f"{organization.name} is not suspended.", code="not_suspended")
+    why = _in_the_way(session, organization, now=now, currency=currency)
+    if why is not None:
+        raise why
+    _resume(session, organization, by=by, now=now)
+
+
+def _resume(session: Session, organization: Organization, *, by: Actor, now: datetime) -> None:
+    state = state_of(session, organization.id)
+    organization.status = OrganizationStatus.ACTIVE
+    state.suspended_for = state.suspended_at = None
+    count = resume_apps(session, organization.id)
+    message = f"{organization.name} is active again, with {count} application{'s' * (count != 1)}"
+    _tell(session, organization, "organization.resumed", message, by, now, apps=count)
+
+
+def _in_the_way(session: Session, organization: Organization, *, now: datetime, currency: str) -> Conflict | None:
+    if not organization.billed:
+        return None
+    state, left = state_of(session, organization.id), balance(session, organization.id)
+    needed = hour_when_resumed(session, organization.id)
+    if left <= 0 or left < needed:
+        return Conflict(
+            f"The wallet has {to_decimal_string(left)} {currency}, and an hour of what was running costs "
+            f"{to_decimal_string(needed)} {currency}. Refill it first.",
+            code="funds_missing",
+        )
+    month = month_of(now)
+    if state.cap_micro is not None and _spent(session, [organization.id], month)[organization.id] >= state.cap_micro:
+        return Conflict("Its cap of this month is spent. Raise the cap first.", code="cap_reached")
+    return None
+
+
+def hour_when_resumed(session: Session, organization_id: str) -> int:
+    """What an hour costs when everything that was suspended runs again, in micro-units."""
+    query = sa.select(App).where(
+        App.organization_id == organization_id, App.deleted_at.is_(None), App.wanted == Wanted.SUSPENDED
+    )
+    apps = list(session.scalars(query))
+    standing = standing_of(session, apps)
+    return sum(cost_of_app(session, app, replicas=sum(standing[app.id].formation.values())) for app in apps)
+
+
+def refilled(session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str) -> bool:
+    """After money came in: warnings begin anew, and what only lacked money is resumed. True when it was."""
+    state = state_of(session, organization.id)
+    state.warned_hours = None
+    if organization.status != OrganizationStatus.SUSPENDED or state.suspended_for == ADMIN:
+        return False
+    if _in_the_way(session, organization, now=now, currency=currency) is not None:
+        return False
+    _resume(session, organization, by=by, now=now)
+    return True

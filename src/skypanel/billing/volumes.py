@@ -1,0 +1,26 @@
+"""Bytes that applications log, added up by hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from skypanel.apps.models import App
+from skypanel.billing.models import LogVolume
+from skypanel.db import Session
+
+
+def add_volumes(session: Session, volumes: Mapping[tuple[str, datetime], int]) -> None:
+    """(application, hour) -> bytes. Those of applications that nobody knows are dropped."""
+    known = set(session.scalars(sa.select(App.id).where(App.id.in_({app_id for app_id, _ in volumes}))))
+    rows = [
+        {"app_id": app_id, "hour": hour, "bytes": size} for (app_id, hour), size in volumes.items() if app_id in known
+    ]
+    if not rows:
+        return
+    insert = (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(LogVolume)
+    added = {"bytes": LogVolume.bytes + insert.excluded.bytes}
+    session.execute(insert.on_conflict_do_update(index_elements=["app_id", "hour"], set_=added), rows)

@@ -1,0 +1,58 @@
+"""All applications of an organization put to rest, and woken as they were."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from skypanel.activity.record import Actor
+from skypanel.apps.models import App, AppStatus, Wanted
+from skypanel.db import Session
+from skypanel.deployments.ask_operation import operation
+from skypanel.deployments.ask_release import request_cancel
+from skypanel.deployments.models import IN_PROGRESS, Deployment
+from skypanel.deployments.status import settle
+from skypanel.errors import Conflict
+
+
+def suspend_apps(session: Session, organization_id: str, *, by: Actor, now: datetime) -> int:
+    """Those that were to run; how many. What their owner has stopped stays as it is. Deployments under way end."""
+    _cancel_deployments(session, organization_id, by, now)
+    apps = _apps(session, organization_id, Wanted.RUNNING)
+    for app in apps:
+        app.wanted = Wanted.SUSPENDED
+        app.status, app.status_reason = AppStatus.SUSPENDED, None
+        operation(session, "app.stop", app)
+    return len(apps)
+
+
+def resume_apps(session: Session, organization_id: str) -> int:
+    """Those that were suspended, with the replicas they had; how many."""
+    apps = _apps(session, organization_id, Wanted.SUSPENDED)
+    for app in apps:
+        app.wanted = Wanted.RUNNING
+        if app.current_deployment_id is None:
+            app.status = AppStatus.CREATED
+        else:
+            settle(session, app)
+            operation(session, "app.restart", app)
+    return len(apps)
+
+
+def _apps(session: Session, organization_id: str, wanted: Wanted) -> list[App]:
+    query = sa.select(App).where(
+        App.organization_id == organization_id, App.deleted_at.is_(None), App.wanted == wanted
+    )  # fmt: skip
+    return list(session.scalars(query.order_by(App.id).with_for_update()))
+
+
+def _cancel_deployments(session: Session, organization_id: str, by: Actor, now: datetime) -> None:
+    query = sa.select(Deployment).where(
+        Deployment.organization_id == organization_id, Deployment.status.in_(IN_PROGRESS)
+    )
+    for deployment in session.scalars(query.order_by(Deployment.id)):
+        try:
+            request_cancel(session, deployment=deployment, by=by, now=now)
+        except Conflict:  # it serves, or its end is decided; the stop comes behind it
+            continue

@@ -1,0 +1,1 @@
+"""Letters: a port, a driver for SMTP, and one for platforms that send none."""
