@@ -22,6 +22,8 @@ from skypanel.apps.create import create_app, draft_app
 from skypanel.apps.guards import AppLimits
 from skypanel.apps.models import App
 from skypanel.apps.vault import Vault, new_key
+from skypanel.billing.ledger import Entry, post
+from skypanel.billing.models import JournalKind
 from skypanel.builds.models import Slug
 from skypanel.db import Database, Session
 from skypanel.deployments.models import Deployment, DeploymentStatus, Replica, ReplicaState
@@ -30,6 +32,7 @@ from skypanel.drivers.source.port import FetchFailed
 from skypanel.http.context import Services
 from skypanel.kit.clock import FakeClock
 from skypanel.kit.ids import new_id
+from skypanel.kit.money import MICRO
 from skypanel.kit.secret import Secret
 from skypanel.manage.migrate import load_models
 from skypanel.orgs.access import Viewer
@@ -138,6 +141,9 @@ def build_world(database: Database) -> World:
         for name in ("acme", "rival"):
             organization = Organization(id=new_id(), slug=name, name=name.title(), created_at=NOW)
             session.add(organization)
+            session.flush()
+            funds = Entry(organization.id, JournalKind.CREDIT, 1000 * MICRO, f"begin:{name}", "to begin with", "test")
+            post(session, funds, currency=services.currency, now=NOW)
             for role in Role:
                 _member(session, world, organization, role)
     return world

@@ -48,10 +48,11 @@ def _refuse(condition: str, message: str) -> tuple[str, str]:
 
 
 def attach(triggers: Sequence[Trigger], metadata: sa.MetaData) -> None:
-    """`create_all` makes them too."""
+    """`create_all` makes them too, with the tables it makes."""
 
-    def make(_metadata: sa.MetaData, connection: sa.Connection, **_: object) -> None:
-        install(triggers, connection)
+    def make(_metadata: sa.MetaData, connection: sa.Connection, *, tables: Sequence[sa.Table], **_: object) -> None:
+        made = {table.name for table in tables}
+        install([trigger for trigger in triggers if trigger.table in made], connection)
 
     event.listen(metadata, "after_create", make)
 
