@@ -13,6 +13,7 @@ from skypanel.billing.core.rating import Served, Stored, Terms, rate
 from skypanel.builds.models import Slug
 from skypanel.db import Session
 from skypanel.deployments.models import Replica
+from skypanel.orgs.models import Plan
 
 
 def hour_costs(*, plan: str, price: int, replicas: int, stored_bytes: int = 0, storage_price: int = 0) -> int:
@@ -24,25 +25,28 @@ def hour_costs(*, plan: str, price: int, replicas: int, stored_bytes: int = 0, s
     return sum(line.amount_micro for line in lines)
 
 
-def cost_of_app(session: Session, app: App, *, replicas: int) -> int:
-    """An hour of it with so many replicas of all its process types, and with the releases that are kept of it."""
+def cost_of_app(session: Session, app: App, *, replicas: int, plan: Plan | None = None) -> int:
+    """An hour of it with so many replicas of all its process types, and with the releases that are kept of it.
+    `plan`: as if it had chosen that one."""
     kept = sa.select(sa.func.coalesce(sa.func.sum(Slug.size_bytes), 0))
     size = int(session.scalar(kept.where(Slug.app_id == app.id, Slug.removed_at.is_(None))) or 0)
+    terms: App | Plan = app if plan is None else plan
     return hour_costs(
-        plan=app.plan_slug, price=app.price_per_hour_micro, replicas=replicas, stored_bytes=size,
-        storage_price=app.storage_price_micro,
+        plan=app.plan_slug if plan is None else plan.slug, price=terms.price_per_hour_micro, replicas=replicas,
+        stored_bytes=size, storage_price=terms.storage_price_micro,
     )  # fmt: skip
 
 
-def burns(session: Session, organizations: Collection[str]) -> Mapping[str, int]:
-    """Organization -> micro-units an hour, as things are: what serves, and what is kept."""
+def burns(session: Session, organizations: Collection[str], *, without: str = "") -> Mapping[str, int]:
+    """Organization -> micro-units an hour, as things are: what serves, and what is kept. `without`: an application
+    that is left out."""
     serving = (
         sa.select(
             Replica.organization_id, Replica.app_id, Replica.plan_slug, Replica.price_per_hour_micro, sa.func.count()
         )
         .where(
             Replica.organization_id.in_(organizations), Replica.metered_from.is_not(None),
-            Replica.metered_until.is_(None),
+            Replica.metered_until.is_(None), Replica.app_id != without,
         )
         .group_by(Replica.organization_id, Replica.app_id, Replica.plan_slug, Replica.price_per_hour_micro)
     )  # fmt: skip
@@ -54,7 +58,7 @@ def burns(session: Session, organizations: Collection[str]) -> Mapping[str, int]
         .join(Slug, Slug.app_id == App.id)
         .where(
             App.organization_id.in_(organizations), App.deleted_at.is_(None), App.storage_price_micro > 0,
-            Slug.removed_at.is_(None),
+            Slug.removed_at.is_(None), App.id != without,
         )
         .group_by(App.organization_id, App.id, App.plan_slug, App.storage_price_micro)
     )  # fmt: skip

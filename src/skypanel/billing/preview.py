@@ -56,21 +56,17 @@ def preview_change(
     wanted = {**standing.formation, **(formation or {})}
     runs = app.wanted == Wanted.RUNNING and app.current_deployment_id is not None
     before = cost_of_app(session, app, replicas=sum(standing.formation.values()) if runs else 0)
-    if plan is None:
-        after = cost_of_app(session, app, replicas=sum(wanted.values()))
-    else:
-        after = hour_costs(plan=plan.slug, price=plan.price_per_hour_micro, replicas=sum(wanted.values()))
+    after = cost_of_app(session, app, replicas=sum(wanted.values()), plan=plan)
     most = app.max_replicas if plan is None else plan.max_replicas
-    return _preview(session, organization, sum(wanted.values()), most, before=before, after=after)
+    return _preview(session, organization, sum(wanted.values()), most, before=before, after=after, app_id=app.id)
 
 
 def _preview(
-    session: Session, organization: Organization, replicas: int, most: int, *, before: int, after: int
+    session: Session, organization: Organization, replicas: int, most: int, *, before: int, after: int, app_id: str = ""
 ) -> Preview:
-    burning = burns(session, [organization.id])[organization.id]
-    whole = max(0, burning - before) + after
+    others = burns(session, [organization.id], without=app_id)[organization.id]
     return Preview(
-        replicas, most, before, after, whole, balance(session, organization.id), organization.billed
+        replicas, most, before, after, others + after, balance(session, organization.id), organization.billed
     )  # fmt: skip
 
 

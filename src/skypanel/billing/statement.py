@@ -13,7 +13,7 @@ from skypanel.billing.ledger import wallet_of
 from skypanel.billing.models import LedgerJournal, LedgerPosting
 from skypanel.billing.usage import Usage, UsageFilter, usage_by_app
 from skypanel.db import Session
-from skypanel.kit.paging import Page, decode_cursor, encode_cursor
+from skypanel.kit.paging import Page, decode_cursor, encode_cursor, whole
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def transactions(session: Session, organization_id: str, *, limit: int, cursor: 
     query = _entries(organization_id).order_by(LedgerPosting.seq.desc()).limit(limit + 1)
     if cursor is not None:
         (last,) = decode_cursor(cursor, size=1)
-        query = query.where(LedgerPosting.seq < int(last))
+        query = query.where(LedgerPosting.seq < whole(last))
     found = [Transaction(*row) for row in session.execute(query).tuples()]
     return Page(found[:limit], encode_cursor(found[limit - 1].seq) if len(found) > limit else None)
 

@@ -33,3 +33,10 @@ def decode_cursor(cursor: str, *, size: int) -> tuple[str | int | float, ...]:
     if not isinstance(values, list) or len(values) != size or not all(isinstance(v, (str, int, float)) for v in values):
         raise ValueError("the cursor is none of ours")
     return tuple(values)
+
+
+def whole(value: str | int | float) -> int:
+    """A number out of a cursor that a database can hold. Raises ValueError."""
+    if not isinstance(value, int) or abs(value) >= 2**63:
+        raise ValueError("the cursor is none of ours")
+    return value
