@@ -37,6 +37,11 @@ WHO = {
     "deploy_application": "OAD", "roll_back_application": "OAD", "cancel_application_deployment": "OAD",
     "scale_application": "OAD", "restart_application": "OAD", "stop_application": "OAD", "run_command": "OAD",
     "cancel_application_run": "OAD", "delete_application": "OA",
+    "get_usage": "OADV", "list_usage_hours": "OADV", "get_usage_hour": "OADV", "get_price": "OADV",
+    "get_application_price": "OADV", "get_wallet": "OADV", "list_wallet_transactions": "OA",
+    "get_wallet_statement": "OA", "set_wallet_cap": "O", "resume_wallet": "OA",
+    "get_admin_usage": "P", "get_admin_wallet": "P", "list_admin_wallet_transactions": "P", "add_wallet_entry": "P",
+    "suspend_organization": "P", "resume_organization": "P",
     "get_admin_overview": "P", "list_admin_organizations": "P", "get_admin_organization": "P",
     "set_organization_limits": "P", "list_admin_plans": "P", "create_admin_plan": "P", "get_admin_plan": "P",
     "edit_admin_plan": "P", "delete_admin_plan": "P", "retire_admin_plan": "P", "reinstate_admin_plan": "P",
@@ -51,6 +56,7 @@ BODIES: dict[str, Any] = {
     "update_application": {"name": "Changed"}, "roll_back_application": {"version": 1},
     "scale_application": {"replicas": 1}, "run_command": {"command": "ls"},
     "set_application_variables": {"vars": {"B": "2"}}, "import_variables": {"content": "B=2"},
+    "set_wallet_cap": {"cap": "500"}, "add_wallet_entry": {"kind": "credit", "amount": "1", "reason": "a test"},
     "set_organization_limits": {"max_apps": 5}, "edit_admin_plan": {"name": "Better"},
     "add_admin_node": {"host": "192.0.2.9", "private_key": "x"},
     "create_admin_plan": {
@@ -61,8 +67,10 @@ BODIES: dict[str, Any] = {
 # What an allowed one gets where it is no success: the objects are not in a state for it, or what is asked is none.
 BUT = {
     "accept_invitation": 404, "cancel_application_deployment": 409, "register_account": 422, "log_in": 422,
-    "remove_admin_node": 409, "follow_log_lines": 422, "follow_deployment_log_lines": 422, "follow_run_log_lines": 422,
+    "remove_admin_node": 409, "resume_wallet": 409, "resume_organization": 409, "follow_log_lines": 422,
+    "follow_deployment_log_lines": 422, "follow_run_log_lines": 422,
 }  # fmt: skip
+SUSPENDS = {"suspend_organization"}  # afterwards nothing new can be made
 
 
 @pytest.fixture
@@ -116,6 +124,8 @@ def test_everybody_gets_what_the_table_says(people: People, operation_id: str) -
         answer = people.ask(who, operation, ids, BODIES.get(operation_id), query=no_stream(operation), **named(people))
         if answer.status_code not in expected(operation, who):
             wrong.append(f"{who or 'nobody'}: {answer.status_code} {answer.text[:120]}")
+        if operation_id in SUSPENDS:
+            continue
         if answer.status_code < 400 and operation.method != "GET":  # it may be gone or changed now
             ids = belongings(people.world)
     assert wrong == []
@@ -152,7 +162,7 @@ def test_nobodys_role_counts_in_another_organization(people: People, who: str) -
 def test_ids_of_anothers_in_paths_of_ones_own_are_not_found(people: People) -> None:
     """`/apps/<mine>/runs/<theirs>`: finding the first must not be the end of looking."""
     mine, theirs = belongings(people.world, "rival"), belongings(people.world, "acme")
-    theirs |= {"version": "7", "key": "THEIRS"}
+    theirs |= {"version": "7", "key": "THEIRS", "hour": "2020-01-01T00:00:00Z"}
     asked = []
     for operation in of_an_organization(people):
         for name in operation.parameters[1:]:
@@ -188,6 +198,7 @@ def without_ids(text: str, ids: Ids) -> str:
 def test_anothers_things_look_in_words_and_in_work_like_things_that_nobody_has(people: People) -> None:
     theirs = belongings(people.world, "acme")
     nobodys = {name: re.sub(r"[0-9a-f]", "f", value) if len(value) > 8 else value for name, value in theirs.items()}
+    nobodys["hour"] = theirs["hour"]
     for operation in of_an_organization(people):
         if not operation.parameters:
             continue

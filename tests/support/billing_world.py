@@ -58,7 +58,7 @@ class World:
     def app(self, organization: str, *, plan: str = "hobby", formation: Mapping[str, int] | None = None) -> str:
         """With a release; nothing runs yet."""
         number = next(self._numbers)
-        app_id = f"{organization}-app-{number:06d}"
+        app_id = f"{organization[-24:]}-app-{number:06d}"
         with self.database.transaction() as session:
             now = self.clock.now()
             app = App(

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from skypanel.accounts.models import ApiToken, User, UserSession
 from skypanel.accounts.sessions import start_session
 from skypanel.accounts.tokens import create_token
+from skypanel.billing.models import UsageRecord
 from skypanel.db import Session
 from skypanel.drivers.machines import Machine
 from skypanel.kit.ids import new_id
@@ -131,10 +132,16 @@ def belongings(world: World, organization: str = "acme") -> Ids:
         )
         token = create_token(session, user_id=viewer.user_id, name="t", expires_at=None, now=world.now).row.id
         member_id = member.id
+        used = ("replica_seconds", "replica_micro", "byte_seconds", "storage_micro", "log_bytes", "log_micro")
+        record = UsageRecord(
+            app_id=app_id, hour=world.now, plan_slug="hobby", revision=0, organization_id=viewer.organization_id,
+            amount_micro=0, **dict.fromkeys(used, 0),
+        )  # fmt: skip
+        session.add(record)
         nodes = [Machine(new_id(), "192.0.2.1", False, True, 1000, 1024) for _ in range(2)]
         note(session, nodes, world.now)
     return {
         "id": app_id, "version": "1", "run_id": run["run"]["id"], "job_id": run["job_id"], "key": "A",
         "organization": viewer.organization_id, "invitation_id": invited["invitation"]["id"], "user_id": member_id,
-        "token": token, "slug": "standard", "name": nodes[0].name,
+        "token": token, "slug": "standard", "name": nodes[0].name, "hour": world.now.isoformat(),
     }  # fmt: skip

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from pydantic import Field
 
 from skypanel.activity.record import Actor
 from skypanel.api.admin_queries import OrganizationRow, list_organizations, organization_row, overview
-from skypanel.http.context import ClientAddress, ServicesDep
+from skypanel.billing.credit import set_billed
+from skypanel.billing.ledger import balances
+from skypanel.billing.wallet import suspensions, told
+from skypanel.db import Session
+from skypanel.http.context import ClientAddress, Services, ServicesDep
 from skypanel.http.paging import PagingDep, cursor_checked
 from skypanel.http.problems import problems
 from skypanel.http.route import api_router
-from skypanel.http.schema import PageBody, RequestBody, ResponseBody, Timestamp, page_body
+from skypanel.http.schema import Amount, PageBody, RequestBody, ResponseBody, Timestamp
 from skypanel.http.session import ReadSession, WriteSession
 from skypanel.http.viewer import PlatformAdmin
+from skypanel.kit.money import to_decimal_string
 from skypanel.orgs.organizations import set_limits
 
 router = api_router(prefix="/api/admin/paas", tag="admin")
@@ -34,6 +42,11 @@ class AdminOrganizationBody(ResponseBody):
     members: int
     apps: int
     max_apps: int
+    billed: bool = Field(description="Its wallet pays for what it uses")
+    balance: Amount
+    currency: str = Field(examples=["USD"])
+    suspended_for: Literal["funds", "cap", "admin"] | None
+    suspended_reason: str | None = Field(description="A sentence for people")
     created_at: Timestamp
 
 
@@ -42,9 +55,12 @@ class OneAdminOrganization(ResponseBody):
 
 
 class LimitsRequest(RequestBody):
+    """What is left out stays."""
+
     max_apps: int | None = Field(
-        ge=0, le=1_000_000, description="Applications it may have; null: the platform's setting"
+        default=None, ge=0, le=1_000_000, description="Applications it may have; null: the platform's setting"
     )
+    billed: bool = Field(default=True, description="Its wallet pays for what it uses, from the next charge on")
 
 
 @router.get("/overview", responses=problems(403))
@@ -60,7 +76,7 @@ def list_admin_organizations(
     """All organizations, newest first."""
     with cursor_checked():
         found = list_organizations(session, limit=page.limit, cursor=page.cursor)
-    return page_body(found, lambda row: _organization(row, services.max_apps_per_org))
+    return PageBody(items=_organizations(session, services, found.items), next_cursor=found.next_cursor)
 
 
 @router.get("/organizations/{id}", responses=problems(403, 404))
@@ -68,7 +84,7 @@ def get_admin_organization(
     id: str, session: ReadSession, _: PlatformAdmin, services: ServicesDep
 ) -> OneAdminOrganization:
     """One organization, by id or slug."""
-    return OneAdminOrganization(organization=_organization(organization_row(session, id), services.max_apps_per_org))
+    return OneAdminOrganization(organization=_organizations(session, services, [organization_row(session, id)])[0])
 
 
 @router.patch("/organizations/{id}", responses=problems(403, 404))
@@ -80,27 +96,41 @@ def set_organization_limits(
     address: ClientAddress,
     services: ServicesDep,
 ) -> OneAdminOrganization:
-    """Sets an organization's own limits."""
+    """Sets an organization's own limits, and whether it pays."""
     row = organization_row(session, id)
-    set_limits(
-        session,
-        organization=row.organization,
-        max_apps=body.max_apps,
-        by=Actor(admin.email, address),
-        now=services.clock.now(),
-    )
-    return OneAdminOrganization(organization=_organization(row, services.max_apps_per_org))
+    by, now = Actor(admin.email, address), services.clock.now()
+    if "max_apps" in body.model_fields_set:
+        set_limits(session, organization=row.organization, max_apps=body.max_apps, by=by, now=now)
+    if "billed" in body.model_fields_set:
+        set_billed(session, row.organization, billed=body.billed, by=by, now=now, currency=services.currency)
+    session.flush()
+    return OneAdminOrganization(organization=_organizations(session, services, [row])[0])
 
 
-def _organization(row: OrganizationRow, platform_max_apps: int) -> AdminOrganizationBody:
+def _organizations(
+    session: Session, services: Services, rows: Sequence[OrganizationRow]
+) -> list[AdminOrganizationBody]:
+    ids = [row.organization.id for row in rows]
+    left, why = balances(session, ids), suspensions(session, ids)
+    return [_organization(services, row, left[row.organization.id], why.get(row.organization.id)) for row in rows]
+
+
+def _organization(services: Services, row: OrganizationRow, left: int, why: str | None) -> AdminOrganizationBody:
     organization = row.organization
-    return AdminOrganizationBody(
-        id=organization.id,
-        slug=organization.slug,
-        name=organization.name,
-        status=organization.status,
-        members=row.members,
-        apps=row.apps,
-        max_apps=platform_max_apps if organization.max_apps is None else organization.max_apps,
-        created_at=organization.created_at,
+    return AdminOrganizationBody.model_validate(
+        {
+            "id": organization.id,
+            "slug": organization.slug,
+            "name": organization.name,
+            "status": organization.status,
+            "members": row.members,
+            "apps": row.apps,
+            "max_apps": services.max_apps_per_org if organization.max_apps is None else organization.max_apps,
+            "billed": organization.billed,
+            "balance": to_decimal_string(left),
+            "currency": services.currency,
+            "suspended_for": why,
+            "suspended_reason": told(why),
+            "created_at": organization.created_at,
+        }
     )

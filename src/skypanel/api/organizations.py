@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from skypanel.activity.record import Actor
 from skypanel.api.people import MembershipBody, RoleName, membership_body
+from skypanel.billing.wallet import suspensions, told
+from skypanel.db import Session
 from skypanel.http.context import ClientAddress, ServicesDep
 from skypanel.http.paging import PagingDep, cursor_checked
 from skypanel.http.problems import problems
@@ -28,6 +32,8 @@ class OrganizationRequest(RequestBody):
 
 class OrganizationBody(MembershipBody):
     max_apps: int = Field(description="Applications it may have")
+    suspended_for: Literal["funds", "cap", "admin"] | None = Field(description="Null while it is active")
+    suspended_reason: str | None = Field(description="A sentence for people")
 
 
 class OneOrganization(ResponseBody):
@@ -66,13 +72,14 @@ def create_organization(
         session, name=body.name, owner=user, by=Actor(user.email, address), now=services.clock.now(),
         opened=opening(services, credited=False),
     )  # fmt: skip
-    return _one(made, Role.OWNER, services.max_apps_per_org)
+    return _one(session, made, Role.OWNER, services.max_apps_per_org)
 
 
 @router.get("/{id}", responses=problems(404))
 def get_organization(session: ReadSession, viewer: PathViewer, services: ServicesDep) -> OneOrganization:
     """One organization, by id or slug."""
-    return _one(organizations.get_organization(session, viewer), viewer.role, services.max_apps_per_org)
+    found = organizations.get_organization(session, viewer)
+    return _one(session, found, viewer.role, services.max_apps_per_org)
 
 
 @router.patch("/{id}", responses=problems(403, 404))
@@ -81,7 +88,7 @@ def rename_organization(
 ) -> OneOrganization:
     """Gives it another name. The slug stays."""
     renamed = organizations.rename_organization(session, viewer, name=body.name, now=services.clock.now())
-    return _one(renamed, viewer.role, services.max_apps_per_org)
+    return _one(session, renamed, viewer.role, services.max_apps_per_org)
 
 
 @router.get("/{id}/members", responses=problems(404))
@@ -113,10 +120,14 @@ def remove_member(user_id: str, session: WriteSession, viewer: PathViewer, servi
     members.remove_member(session, viewer, user_id=user_id, now=services.clock.now())
 
 
-def _one(organization: Organization, role: Role, platform_max_apps: int) -> OneOrganization:
+def _one(session: Session, organization: Organization, role: Role, platform_max_apps: int) -> OneOrganization:
+    why = suspensions(session, [organization.id]).get(organization.id)
+    own = {
+        "max_apps": platform_max_apps if organization.max_apps is None else organization.max_apps,
+        "suspended_for": why, "suspended_reason": told(why),
+    }  # fmt: skip
     shared = membership_body(organization, role).model_dump()
-    max_apps = platform_max_apps if organization.max_apps is None else organization.max_apps
-    return OneOrganization(organization=OrganizationBody(**shared, max_apps=max_apps))
+    return OneOrganization(organization=OrganizationBody.model_validate(shared | own))
 
 
 def _member(member: Member) -> MemberBody:

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from skypanel.api import (
     activity,
     admin,
+    admin_money,
     admin_nodes,
     admin_plans,
     apps,
@@ -21,7 +22,10 @@ from skypanel.api import (
     operations,
     organizations,
     plans,
+    prices,
     runs,
+    usage,
+    wallet,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -36,8 +40,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     runs.router,
     logs.router,
     plans.router,
+    prices.router,
+    usage.router,
+    wallet.router,
     jobs.router,
     admin.router,
+    admin_money.router,
     admin_plans.router,
     admin_nodes.router,
     health.router,

@@ -12,7 +12,7 @@ from skypanel.errors import NotFound
 from skypanel.kit.paging import Page, decode_cursor, encode_cursor
 from skypanel.orgs.access import Viewer
 
-_ID_OR_SLUG = re.compile(r"[a-z0-9-]{1,80}")
+ID_OR_SLUG = re.compile(r"[a-z0-9-]{1,80}")
 
 
 def visible(viewer: Viewer) -> sa.Select[App]:
@@ -22,7 +22,7 @@ def visible(viewer: Viewer) -> sa.Select[App]:
 def get_app(session: Session, viewer: Viewer, id_or_slug: str) -> App:
     """Raises NotFound when there is none, or it is another organization's."""
     app = None
-    if _ID_OR_SLUG.fullmatch(id_or_slug):  # anything else is none of ours, and databases differ in what they swallow
+    if ID_OR_SLUG.fullmatch(id_or_slug):  # anything else is none of ours, and databases differ in what they swallow
         query = visible(viewer).where(sa.or_(App.id == id_or_slug, App.slug == id_or_slug))
         app = session.scalars(query).one_or_none()
     if app is None:

@@ -69,3 +69,19 @@ def set_cap(
     )  # fmt: skip
     session.flush()
     refilled(session, organization, by=by, now=now, currency=currency)
+
+
+def set_billed(
+    session: Session, organization: Organization, *, billed: bool, by: Actor, now: datetime, currency: str
+) -> None:
+    """Whether its wallet pays from the next charge on. What only lacked money is resumed when it need not pay."""
+    if organization.billed == billed:
+        return
+    organization.billed = billed
+    record(
+        session, organization_id=organization.id, by=by, verb="organization.billing_changed",
+        on=("organization", organization.id, organization.name), now=now, detail={"billed": billed},
+        message=f"{by.name} lets {organization.name} {'pay for' if billed else 'use for free'} what runs",
+    )  # fmt: skip
+    session.flush()
+    refilled(session, organization, by=by, now=now, currency=currency)

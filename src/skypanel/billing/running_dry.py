@@ -108,10 +108,18 @@ def suspend(session: Session, organization: Organization, why: str, *, by: Actor
     _tell(session, organization, "organization.suspended", message, by, now, why=why, apps=count)
 
 
-def resume(session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str) -> None:
-    """As it was. Raises Conflict (`not_suspended`, `funds_missing`, `cap_reached`)."""
+def resume(
+    session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str, as_admin: bool = False
+) -> None:
+    """As it was. What the platform's admin has suspended only he resumes (`as_admin`). Raises Conflict
+    (`not_suspended`, `suspended_by_admin`, `funds_missing`, `cap_reached`)."""
     if organization.status != OrganizationStatus.SUSPENDED:
         raise Conflict(f"{organization.name} is not suspended.", code="not_suspended")
+    if not as_admin and state_of(session, organization.id).suspended_for == ADMIN:
+        raise Conflict(
+            f"{organization.name} was suspended by the platform's admin: ask him to resume it.",
+            code="suspended_by_admin",
+        )
     why = _in_the_way(session, organization, now=now, currency=currency)
     if why is not None:
         raise why

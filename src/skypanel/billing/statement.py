@@ -29,6 +29,7 @@ class Statement:
     """A month of UTC. `opening + sum of kinds = closing`. `usage`: what its hours cost, whenever they were charged."""
 
     month: datetime
+    end: datetime
     opening_micro: int
     closing_micro: int
     kinds: dict[str, int]
@@ -41,8 +42,13 @@ def transactions(session: Session, organization_id: str, *, limit: int, cursor: 
     if cursor is not None:
         (last,) = decode_cursor(cursor, size=1)
         query = query.where(LedgerPosting.seq < whole(last))
-    found = [Transaction(*row) for row in session.execute(query).tuples()]
+    found = [Transaction(*row) for row in session.execute(query)]
     return Page(found[:limit], encode_cursor(found[limit - 1].seq) if len(found) > limit else None)
+
+
+def transaction(session: Session, organization_id: str, journal_id: str) -> Transaction:
+    row = session.execute(_entries(organization_id).where(LedgerJournal.id == journal_id)).one()
+    return Transaction(*row)
 
 
 def _entries(organization_id: str) -> sa.Select[LedgerJournal, int, int, int]:
@@ -76,4 +82,4 @@ def statement(session: Session, organization_id: str, month: datetime) -> Statem
     )
     opening = int(session.scalar(before) or 0)
     usage = usage_by_app(session, organization_id, UsageFilter(since=start, until=end))
-    return Statement(start, opening, opening + sum(kinds.values()), kinds, usage)
+    return Statement(start, end, opening, opening + sum(kinds.values()), kinds, usage)

@@ -31,6 +31,6 @@ class FakeClock:
         self.moment += delta
 
 
-def rfc3339(moment: datetime) -> str:
+def rfc3339(moment: datetime, *, timespec: str = "microseconds") -> str:
     """`2026-01-02T03:04:05.678901Z`: UTC, as RFC 3339 asks."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -15,16 +15,17 @@ from skypanel.orgs.models import Role
 
 
 class Permission(StrEnum):
-    VIEW = "view"  # apps, deployments, logs, activity, members
+    VIEW = "view"  # apps, deployments, logs, activity, members, what was used and what is left
     DEPLOY = "deploy"  # create apps, deploy, roll back, scale, restart, stop, run, cancel
     CONFIGURE = "configure"  # variables, settings, build cache
     DELETE_APP = "delete_app"
     MANAGE_MEMBERS = "manage_members"
-    MANAGE_ORGANIZATION = "manage_organization"
+    MANAGE_MONEY = "manage_money"  # transactions, statements, exports, top-ups, resuming
+    MANAGE_ORGANIZATION = "manage_organization"  # its name, its spending cap
 
 
 _DEVELOPER = frozenset({Permission.VIEW, Permission.DEPLOY, Permission.CONFIGURE})
-_ADMIN = _DEVELOPER | {Permission.DELETE_APP, Permission.MANAGE_MEMBERS}
+_ADMIN = _DEVELOPER | {Permission.DELETE_APP, Permission.MANAGE_MEMBERS, Permission.MANAGE_MONEY}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: frozenset({Permission.VIEW}),

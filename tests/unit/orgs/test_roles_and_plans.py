@@ -23,6 +23,7 @@ EXPECTED = {
     Permission.CONFIGURE: {"owner", "admin", "developer"},
     Permission.DELETE_APP: {"owner", "admin"},
     Permission.MANAGE_MEMBERS: {"owner", "admin"},
+    Permission.MANAGE_MONEY: {"owner", "admin"},
     Permission.MANAGE_ORGANIZATION: {"owner"},
 }
 
