@@ -66,15 +66,20 @@ def create(
     health_interval: HealthInterval = None,
     json: Json = False,
 ) -> None:
-    """Create an application. Deploy it with `skypanel deploy`."""
+    """Create an application. What it will cost is printed first; deploy it with `skypanel deploy`."""
     from skypanel.cli.output import print_json
+    from skypanel.cli.wallet import price_line, price_of
     from skypanel.kit.slug import slugify
+
+    client = api()
+    if not json:
+        print(price_line(price_of(client, None, replicas=replicas, plan=plan)))
 
     body = {
         "name": name, "git_url": git, "branch": branch, "plan": plan, "replicas": replicas,
         "buildpack": _buildpacks(buildpack), "health_check": _health(health_path, health_interval),
     }  # fmt: skip
-    app = api().post("/api/paas/apps", _given(body))["app"]
+    app = client.post("/api/paas/apps", _given(body))["app"]
     if json:
         print_json(app)
         return

@@ -105,6 +105,15 @@ class Api:
     def post(self, path: str, body: Any = None, **params: Any) -> Any:
         return self.request("POST", path, body=body if body is not None else {}, params=params)
 
+    def text(self, path: str, **params: Any) -> Iterator[str]:
+        """A text of any length, in parts as they come. Raises CliError, and when it breaks off."""
+        given = {name: value for name, value in params.items() if value is not None}
+        with self._translated(), self._http.stream("GET", path, params=given, timeout=STREAM_TIMEOUT) as response:
+            if response.is_error:
+                response.read()
+                raise self._error(response)
+            yield from response.iter_text()
+
     def items(self, path: str, *, most: int | None = None, **params: Any) -> list[Any]:
         """All items of a list, page by page, or the first `most`."""
         found: list[Any] = []

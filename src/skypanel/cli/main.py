@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from skypanel.cli import account, apps, deployments, environment, logs, nodes, organizations, running
+from skypanel.cli import account, apps, deployments, environment, logs, nodes, organizations, running, usage, wallet
 from skypanel.cli.exits import CliError, Exit
 from skypanel.cli.help import Headed
 from skypanel.cli.output import harmless, print_json
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: its coloured form takes longer to load than everything else together
 )
-for room in (account, apps, deployments, running, logs, environment, organizations, nodes):
+for room in (account, apps, deployments, running, logs, environment, usage, wallet, organizations, nodes):
     room.register(app)
 
 

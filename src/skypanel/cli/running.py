@@ -25,7 +25,11 @@ def scale(
     process: Annotated[str, typer.Option(help="Which process type of the Procfile")] = "web",
     json: Json = False,
 ) -> None:
-    """Run so many replicas."""
+    """Run so many replicas. What they cost is printed first."""
+    from skypanel.cli.wallet import price_line, price_of
+
+    if not json:
+        print(price_line(price_of(api(), app, replicas=replicas, process=process)))
     body: dict[str, Any] = {"replicas": replicas} | ({} if process == "web" else {"process_type": process})
     _ask(
         app,

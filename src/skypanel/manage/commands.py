@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from skypanel.cli import admin_money
 from skypanel.cli.help import Headed
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ HttpsPort = Annotated[int | None, typer.Option("--https-port", help="The router'
 Host = Annotated[str | None, typer.Option("--host", help="Address the router listens on (SKYPANEL_HOST)")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
-admin = typer.Typer(cls=Headed, no_args_is_help=True, help="People who run the platform.")
+admin = typer.Typer(cls=Headed, no_args_is_help=True, help="What only those do who run the platform.")
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
         app.command(rich_help_panel=PANEL)(command)
     app.command("rotate-keys", rich_help_panel=PANEL)(rotate_keys)
     app.add_typer(admin, name="admin", rich_help_panel=PANEL)
+    admin_money.register(admin)
     from skypanel.manage.cluster.commands import cluster
 
     app.add_typer(cluster, name="cluster", rich_help_panel=PANEL)

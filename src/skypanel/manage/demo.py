@@ -42,6 +42,7 @@ from skypanel.settings import Settings
 
 EMAIL = "admin@example.com"
 APP = "hello"
+FUNDS = "50.00"
 READY_S = 120
 ANSWER_S = 60
 
@@ -57,11 +58,12 @@ class Demo:
     organization_id: str
     app_slug: str
     app_url: str
+    balance: str
 
     def content(self) -> dict[str, Any]:
         return {
             "dashboard": self.dashboard, "api": f"{self.dashboard}/api", "email": self.email, "password": self.password,
-            "token": self.token, "organization_id": self.organization_id,
+            "token": self.token, "organization_id": self.organization_id, "balance": self.balance,
             "app": {"slug": self.app_slug, "url": self.app_url},
         }  # fmt: skip
 
@@ -152,8 +154,18 @@ def _set_up(settings: Settings, platform: subprocess.Popen[bytes]) -> Demo:
     token = known.get("token") if _works(url, known.get("token", "")) else None
     token = token or str(api.post("/api/auth/tokens", {"name": "demo"})["token"])
     api = Api(Config(url=url, token=token, organization=organization))
+    _fund(api, organization)
     app = _deployed(api, settings)
-    return Demo(url, EMAIL, password, token, organization, app["slug"], app["url"])
+    wallet = api.get("/api/paas/wallet")
+    balance = f"{wallet['balance']} {wallet['currency']}"
+    return Demo(url, EMAIL, password, token, organization, app["slug"], app["url"], balance)
+
+
+def _fund(api: Api, organization: str) -> None:
+    """What the demo's organization may spend: given once, when its wallet never had anything."""
+    wallet = f"/api/admin/paas/organizations/{organization}/wallet"
+    if not api.items(f"{wallet}/transactions", most=1):
+        api.post(f"{wallet}/entries", {"kind": "credit", "amount": FUNDS, "reason": "to try things out"})
 
 
 def _wait_until_ready(settings: Settings, platform: subprocess.Popen[bytes]) -> None:
@@ -252,6 +264,7 @@ def _text(settings: Settings, shown: Demo) -> str:
       or:  curl -H 'Host: {httpx.URL(shown.app_url).host}' http://{_reach(settings)}/
   Dashboard:                       {shown.dashboard}
   Sign in with:                    {shown.email}   {shown.password}
+  Its wallet has:                  {shown.balance}
   On the command line:             {cli} login --url {shown.dashboard} --email {shown.email}
                                    {cli} apps
 

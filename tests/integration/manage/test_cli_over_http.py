@@ -24,6 +24,11 @@ APP = {
     "current_version": 1,
     "created_at": "2026-01-02T03:04:05Z",
 }
+PRICE = {
+    "plan": "hobby", "process_type": "web", "current_replicas": 0, "replicas": 1, "max_replicas": 1,
+    "cost_per_hour": "0.0069", "cost_per_month": "5.037", "balance": "50.00", "balance_after_hour": "49.9931",
+    "currency": "USD", "billed": True, "affordable": True, "fits_plan": True,
+}  # fmt: skip
 STAGE = {"name": "build", "status": "done", "started_at": "2026-01-02T03:04:05Z", "finished_at": "2026-01-02T03:04:06Z"}
 
 
@@ -80,6 +85,7 @@ def test_json_is_what_the_api_answered(cli: Cli, stub: Any) -> None:
 
 def test_an_application_is_created_with_what_was_asked_for_only(cli: Cli, stub: Any) -> None:
     stub.on("POST", "/api/paas/apps", {"app": APP}, status=201)
+    stub.on("GET", "/api/paas/price", PRICE)
     done = cli("apps", "create", "Shop", "--git", "https://git.example.com/shop.git", "--health-path", "/up")
     assert done.code == 0
     expected = {
@@ -87,7 +93,8 @@ def test_an_application_is_created_with_what_was_asked_for_only(cli: Cli, stub: 
         "git_url": "https://git.example.com/shop.git",
         "health_check": {"type": "http", "path": "/up"},
     }
-    assert stub.seen[0].body == expected
+    assert stub.seen[-1].body == expected
+    assert done.out.startswith("1 of 1 web replicas (now 0), plan hobby: 0.0069 USD per hour, 5.037 per month; balance")
 
 
 @pytest.mark.parametrize(
@@ -235,6 +242,7 @@ def test_ctrl_c_ends_the_one_off_command_too(cli: Cli, stub: Any, monkeypatch: p
 
 
 def test_a_slug_that_is_not_the_name_is_explained(cli: Cli, stub: Any) -> None:
+    stub.on("GET", "/api/paas/price", PRICE)
     stub.on("POST", "/api/paas/apps", {"app": APP | {"slug": "api-x1"}}, {"app": APP}, status=201)
     assert "'api' is taken or not allowed" in cli("apps", "create", "Api", "--git", "https://git.example.com/a.git").out
     assert "taken" not in cli("apps", "create", "Shop", "--git", "https://git.example.com/a.git").out

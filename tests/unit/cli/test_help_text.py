@@ -7,7 +7,7 @@ from skypanel.manage.main import app
 def test_help_groups_commands_below_headings_and_cuts_no_sentence() -> None:
     text = CliRunner().invoke(app, ["--help"]).output
     headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Options:", "You:", "Applications:", "Organization:", "Operating the platform:"]
+    assert headings == ["Options:", "You:", "Applications:", "Money:", "Organization:", "Operating the platform:"]
     assert "..." not in text.partition("You:")[2]
 
 
