@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from skypanel.activity.record import Actor
 from skypanel.apps.models import App, Wanted
 from skypanel.apps.plan_choice import take_plan
+from skypanel.apps.recheck import recheck
 from skypanel.billing.charge import LAG, Charger
 from skypanel.billing.credit import enter
 from skypanel.billing.ledger import balance, check
@@ -90,6 +91,7 @@ class World:
             )  # fmt: skip
             session.add(slug)
             session.flush()
+            recheck(session, app_id, since=self.clock.now())
             return slug.id
 
     def start(self, app_id: str) -> str:
@@ -111,14 +113,14 @@ class World:
         with self.database.transaction() as session:
             now = self.clock.now()
             replica = session.get_one(Replica, replica_id)
-            leaves(replica, at=now, now=now)
+            leaves(replica, at=now)
             replica.state = ReplicaState.DRAINING
 
     def dies(self, replica_id: str, *, ago: timedelta = timedelta(0)) -> None:
         """It ended then, and that is noticed now."""
         with self.database.transaction() as session:
             now = self.clock.now()
-            gone(session.get_one(Replica, replica_id), at=now - ago, now=now)
+            gone(session.get_one(Replica, replica_id), at=now - ago)
 
     def change_plan(self, app_id: str, plan: str) -> None:
         with self.database.transaction() as session:
@@ -128,6 +130,7 @@ class World:
     def delete(self, app_id: str) -> None:
         with self.database.transaction() as session:
             session.get_one(App, app_id).deleted_at = self.clock.now()
+            recheck(session, app_id, since=self.clock.now())
 
     # --- the platform's part
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+import sqlalchemy as sa
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,6 +30,9 @@ class Wanted(StrEnum):
     RUNNING = "running"
     STOPPED = "stopped"
     SUSPENDED = "suspended"
+
+
+RECHECK = sa.text("recheck_from IS NOT NULL")
 
 
 class App(Base):
@@ -71,10 +75,12 @@ class App(Base):
     current_version: Mapped[int | None]
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    recheck_from: Mapped[datetime | None]  # hours from here on may have been charged under another plan, or with slugs
 
     __table_args__ = (
         Index("ix_apps_organization", "organization_id", "deleted_at", "id"),
         Index("ix_apps_billing", "organization_id", "id"),
+        Index("ix_apps_recheck", "id", sqlite_where=RECHECK, postgresql_where=RECHECK),
     )
 
     def topics(self) -> tuple[str, ...]:

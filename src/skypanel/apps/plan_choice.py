@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from skypanel.apps.models import App, PlanPeriod
+from skypanel.apps.recheck import recheck
 from skypanel.apps.rules import refuse
 from skypanel.db import Session
 from skypanel.errors import Unavailable
@@ -56,6 +57,7 @@ def take_plan(session: Session, app: App, plan: Plan, *, now: datetime) -> None:
             log_price_micro=app.log_price_micro,
         )
     )  # fmt: skip
+    recheck(session, app.id, since=now)
 
 
 def plans_by_id(session: Session, ids: set[str]) -> dict[str, Plan]:

@@ -41,17 +41,17 @@ def burns(session: Session, organizations: Collection[str], *, without: str = ""
     """Organization -> micro-units an hour, as things are: what serves, and what is kept. `without`: an application
     that is left out."""
     serving = (
-        sa.select(
-            Replica.organization_id, Replica.app_id, Replica.plan_slug, Replica.price_per_hour_micro, sa.func.count()
-        )
+        sa.select(Replica.organization_id, Replica.plan_slug, Replica.price_per_hour_micro, sa.func.count())
         .where(
-            Replica.organization_id.in_(organizations), Replica.metered_from.is_not(None),
-            Replica.metered_until.is_(None), Replica.app_id != without,
+            Replica.organization_id.in_(organizations),
+            Replica.metered_from.is_not(None),
+            Replica.metered_until.is_(None),
+            Replica.app_id != without,
         )
-        .group_by(Replica.organization_id, Replica.app_id, Replica.plan_slug, Replica.price_per_hour_micro)
-    )  # fmt: skip
+        .group_by(Replica.organization_id, Replica.plan_slug, Replica.price_per_hour_micro)
+    )
     found = dict.fromkeys(organizations, 0)
-    for organization_id, _, plan, price, count in session.execute(serving):
+    for organization_id, plan, price, count in session.execute(serving):  # whole hours: nothing to round by app
         found[organization_id] += hour_costs(plan=plan, price=price, replicas=count)
     kept = (
         sa.select(App.organization_id, App.id, App.plan_slug, App.storage_price_micro, sa.func.sum(Slug.size_bytes))
@@ -62,7 +62,7 @@ def burns(session: Session, organizations: Collection[str], *, without: str = ""
         )
         .group_by(App.organization_id, App.id, App.plan_slug, App.storage_price_micro)
     )  # fmt: skip
-    for organization_id, _, plan, price, size in session.execute(kept):
+    for organization_id, _, plan, price, size in session.execute(kept, execution_options={"yield_per": 1000}):
         found[organization_id] += hour_costs(
             plan=plan, price=0, replicas=0, stored_bytes=int(size), storage_price=price
         )

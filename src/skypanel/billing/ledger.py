@@ -73,6 +73,11 @@ def post_all(session: Session, entries: Sequence[Entry], *, currency: str, now: 
     return [str(journal["id"]) for journal in journals]
 
 
+def hold(session: Session, organization_id: str, *, currency: str) -> None:
+    """Until the transaction ends its wallet pays for nothing else."""
+    _lock(session, {organization_id}, {AccountKind.USAGE}, currency)
+
+
 def _lock(
     session: Session, organizations: Collection[str], counters: Collection[AccountKind], currency: str
 ) -> dict[str, tuple[int, int]]:

@@ -28,12 +28,12 @@ class Metered:
 
 
 def apps_of_hour(session: Session, hour: datetime, *, after: tuple[str, str], limit: int) -> Sequence[Metered]:
-    """Those that were there in the hour, by (organization, id), behind `after`."""
+    """Those that may have been there in the hour, by (organization, id), behind `after`. One that was made later has
+    used nothing, and is asked all the same: when the clock is set back, it runs before it was made."""
     query = (
         sa.select(App.id, App.organization_id, App.deleted_at)
         .where(
             sa.tuple_(App.organization_id, App.id) > sa.tuple_(sa.literal(after[0]), sa.literal(after[1])),
-            App.created_at < hour + HOUR,
             sa.or_(App.deleted_at.is_(None), App.deleted_at > hour),
         )
         .order_by(App.organization_id, App.id)

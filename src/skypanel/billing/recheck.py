@@ -1,4 +1,5 @@
-"""Corrections: replicas whose beginning or end became known after that hour had been charged.
+"""Corrections: what began, ended or changed in an hour that had been charged already. That is a crash that was noticed
+late, or anything at all after the clock was set back.
 
 What was charged is rated again from what is recorded now, and the difference is entered: a crash is paid for up to the
 moment the runtime saw, whenever anybody noticed.
@@ -16,7 +17,7 @@ from skypanel.apps.models import App
 from skypanel.billing.charge import AUTHOR, alone, record_of
 from skypanel.billing.core.hours import HOUR, hour_of
 from skypanel.billing.core.rating import Line
-from skypanel.billing.ledger import Entry, post
+from skypanel.billing.ledger import Entry, hold, post
 from skypanel.billing.meter import Metered, rate_hour
 from skypanel.billing.models import BillingHour, JournalKind, UsageRecord
 from skypanel.db import Database, Session
@@ -24,6 +25,7 @@ from skypanel.deployments.models import Replica
 from skypanel.kit.clock import Clock
 from skypanel.orgs.models import Organization
 
+MARKED = App.recheck_from.is_not(None)
 FIELDS = ("replica_seconds", "replica_micro", "byte_seconds", "storage_micro", "log_bytes", "log_micro")
 
 
@@ -39,25 +41,28 @@ class Rechecker:
             alone(session)
             _forget_what_is_to_come(session)
         with self.database.reading() as session:
-            query = sa.select(Replica.app_id).where(Replica.recheck_from.is_not(None))
-            apps = sorted(set(session.scalars(query)))
+            replicas = sa.select(Replica.app_id).where(Replica.recheck_from.is_not(None))
+            apps = sorted({*session.scalars(replicas), *session.scalars(sa.select(App.id).where(MARKED))})
         return sum(self._one(app_id) for app_id in apps)
 
     def _one(self, app_id: str) -> int:
         with self.database.transaction() as session:
             alone(session)
-            app = session.get_one(App, app_id)
+            organization_id = session.scalars(sa.select(App.organization_id).where(App.id == app_id)).one()
+            hold(session, organization_id, currency=self.currency)  # before the app: a refill takes them in this order
+            app = session.get_one(App, app_id, with_for_update=True)
             query = (
                 sa.select(Replica).where(Replica.app_id == app_id, Replica.recheck_from.is_not(None)).with_for_update()
             )
-            replicas = list(session.scalars(query))
-            if not replicas:
+            marked = [app, *session.scalars(query)]
+            since = [each.recheck_from for each in marked if each.recheck_from is not None]
+            if not since:
                 return 0
-            first = hour_of(min(r.recheck_from for r in replicas if r.recheck_from is not None))
+            first = hour_of(min(since))
             metered = Metered(app.id, app.organization_id, app.deleted_at)
             corrected = _correct(session, metered, first, currency=self.currency, now=self.clock.now())
-            for replica in replicas:
-                replica.recheck_from = None
+            for each in marked:
+                each.recheck_from = None
             return corrected
 
 
@@ -75,7 +80,7 @@ def _correct(session: Session, app: Metered, first: datetime, *, currency: str, 
             continue
         revision = 1 + max((row.revision for row in rows), default=0)
         amount = sum(line.amount_micro for line in lines)
-        free = all(row.journal_id is None for row in rows) if rows else not billed  # as it was then
+        free = _was_free(rows, billed=billed)
         journal_id = None
         if amount and not free:
             entry = Entry(
@@ -102,14 +107,20 @@ def _charged(session: Session, app: Metered, first: datetime) -> Sequence[dateti
 
 
 def _forget_what_is_to_come(session: Session) -> None:
-    """A replica that began in an hour that nobody has begun to charge is no case: its hour will see it."""
+    """What happened in an hour that nobody has begun to charge is no case: its hour will see it."""
     newest = session.scalar(sa.select(sa.func.max(BillingHour.hour)))
-    usual = sa.and_(Replica.recheck_from.is_not(None), Replica.metered_until.is_(None))
-    if newest is not None:
-        usual = sa.and_(usual, Replica.metered_from >= newest + HOUR)
-    session.execute(
-        sa.update(Replica).where(usual).values(recheck_from=None).execution_options(synchronize_session=False)
-    )
+    for table in (Replica, App):
+        query = sa.update(table).where(table.recheck_from.is_not(None)).values(recheck_from=None)
+        if newest is not None:
+            query = query.where(table.recheck_from >= newest + HOUR)
+        session.execute(query.execution_options(synchronize_session=False))
+
+
+def _was_free(rows: Sequence[UsageRecord], *, billed: bool) -> bool:
+    """As it was when the hour was charged; one that had nothing to pay says nothing about that."""
+    if any(row.journal_id is not None for row in rows):
+        return False
+    return not billed or any(row.amount_micro for row in rows)
 
 
 def _differences(rows: Sequence[UsageRecord], lines: Sequence[Line]) -> Sequence[Line]:

@@ -11,7 +11,7 @@ from skypanel.activity.record import PLATFORM_ACTOR, Actor, record
 from skypanel.apps.models import App, Wanted
 from skypanel.billing.forecast import burns, cost_of_app, hours_left, month_of
 from skypanel.billing.ledger import balance, balances, state_of
-from skypanel.billing.models import UsageRecord, WalletState
+from skypanel.billing.models import AccountKind, LedgerAccount, LedgerJournal, LedgerPosting, WalletState
 from skypanel.db import Session
 from skypanel.deployments.standing import standing_of
 from skypanel.deployments.suspend import resume_apps, suspend_apps
@@ -56,12 +56,20 @@ def _states(session: Session, organizations: Collection[str]) -> Mapping[str, Wa
 
 
 def _spent(session: Session, organizations: Collection[str], month: datetime) -> Mapping[str, int]:
+    """What hours of the month have cost, in micro-units: only they have an hour in the ledger."""
+    if not organizations:
+        return {}
     query = (
-        sa.select(UsageRecord.organization_id, sa.func.sum(UsageRecord.amount_micro))
-        .where(UsageRecord.organization_id.in_(organizations), UsageRecord.hour >= month)
-        .group_by(UsageRecord.organization_id)
-    )
-    found = {each: int(amount) for each, amount in session.execute(query)} if organizations else {}
+        sa.select(LedgerJournal.organization_id, sa.func.sum(LedgerPosting.amount_micro))
+        .join(LedgerPosting, LedgerPosting.journal_id == LedgerJournal.id)
+        .join(LedgerAccount, LedgerAccount.id == LedgerPosting.account_id)
+        .where(
+            LedgerJournal.organization_id.in_(organizations), LedgerJournal.hour >= month,
+            LedgerAccount.kind == AccountKind.WALLET,
+        )
+        .group_by(LedgerJournal.organization_id)
+    )  # fmt: skip
+    found = {each: -int(amount) for each, amount in session.execute(query)}
     return {each: found.get(each, 0) for each in organizations}
 
 

@@ -1,7 +1,9 @@
-"""Bytes that applications log, added up by hour."""
+"""Bytes that applications log, added up by hour. Those that come when their hour is charged go to the next that is not:
+they cost the same there."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -9,16 +11,22 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from skypanel.apps.models import App
-from skypanel.billing.models import LogVolume
+from skypanel.billing.charge import alone
+from skypanel.billing.core.hours import HOUR
+from skypanel.billing.models import BillingHour, LogVolume
 from skypanel.db import Session
 
 
 def add_volumes(session: Session, volumes: Mapping[tuple[str, datetime], int]) -> None:
     """(application, hour) -> bytes. Those of applications that nobody knows are dropped."""
+    alone(session)
+    newest = session.scalar(sa.select(sa.func.max(BillingHour.hour)))
     known = set(session.scalars(sa.select(App.id).where(App.id.in_({app_id for app_id, _ in volumes}))))
-    rows = [
-        {"app_id": app_id, "hour": hour, "bytes": size} for (app_id, hour), size in volumes.items() if app_id in known
-    ]
+    found: Counter[tuple[str, datetime]] = Counter()
+    for (app_id, hour), size in volumes.items():
+        if app_id in known:
+            found[app_id, hour if newest is None else max(hour, newest + HOUR)] += size
+    rows = [{"app_id": app_id, "hour": hour, "bytes": size} for (app_id, hour), size in sorted(found.items())]
     if not rows:
         return
     insert = (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(LogVolume)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from skypanel.activity.record import Actor, record
 from skypanel.apps.models import App, AppStatus, Wanted
+from skypanel.apps.recheck import recheck
 from skypanel.builds.models import Slug
 from skypanel.db import Session
 from skypanel.deployments.ask_release import app_key
@@ -155,5 +156,6 @@ def request_delete(session: Session, *, app: App, by: Actor, now: datetime) -> s
             cancel_job(session, run.job_id)
         if run.status == "queued":
             run.status, run.finished_at, run.reason = "cancelled", now, "The app was deleted."
+    recheck(session, app.id, since=now)
     _note(session, app, by, "app.deleted", f"deleted {app.slug}", now)
     return operation(session, "app.delete", app)

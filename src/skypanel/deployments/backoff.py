@@ -55,7 +55,7 @@ def _end(
 ) -> str | None:
     """What to tell about its successor; None when nobody wants one."""
     lived = ended - row.started_at if row.started_at else timedelta(0)
-    gone(row, at=ended, now=now, failure=why)
+    gone(row, at=ended, failure=why)
     formation = formation_of(release.process_types, release.app.formation)
     current = (row.deployment_id, row.generation) == (release.deployment.id, release.app.generation)
     if not current or slot.position > formation.get(slot.process_type, 0):
@@ -103,6 +103,6 @@ def due(session: Session, release: Release, formation: Mapping[str, int], now: d
     for replica in session.scalars(query):
         current = (replica.deployment_id, replica.generation) == (release.deployment.id, release.app.generation)
         if not current or replica.position > formation.get(replica.process_type, 0):
-            gone(replica, at=now, now=now)
+            gone(replica, at=now)
         elif is_due(replica, now):
             replica.state = ReplicaState.STARTING

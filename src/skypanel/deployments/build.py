@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from skypanel.apps.env import read_all
 from skypanel.apps.models import App, BuildpackName
+from skypanel.apps.recheck import recheck
 from skypanel.builds.models import Slug
 from skypanel.builds.names import UnknownBuildpack, resolve
 from skypanel.db import Session
@@ -85,6 +86,7 @@ def build_slug(ctx: JobContext, platform: Platform, deployment_id: str, log: Dep
     slug_id = new_id()
 
     def keep(session: Session, row: Deployment, _app: App) -> None:
+        now = platform.clock.now()
         session.add(
             Slug(
                 id=slug_id,
@@ -97,10 +99,11 @@ def build_slug(ctx: JobContext, platform: Platform, deployment_id: str, log: Dep
                 config_vars=dict(built.config_vars),
                 buildpack=built.buildpack,
                 stack=built.stack,
-                created_at=platform.clock.now(),
+                created_at=now,
             )
         )
         session.flush()
+        recheck(session, app.id, since=now)
         row.slug_id = slug_id
 
     change(platform, deployment_id, keep)

@@ -28,7 +28,7 @@ def delete(ctx: JobContext, platform: Platform, *, app_id: str) -> None:
         for replica in session.scalars(
             sa.select(Replica).where(Replica.app_id == app_id, Replica.state != ReplicaState.GONE)
         ):
-            gone(replica, at=now, now=now)
+            gone(replica, at=now)
         session.execute(sa.delete(EnvVar).where(EnvVar.app_id == app_id))
         session.execute(sa.update(Deployment).where(Deployment.app_id == app_id).values(env_snapshot_id=None))
         session.execute(sa.delete(EnvSnapshot).where(EnvSnapshot.app_id == app_id))

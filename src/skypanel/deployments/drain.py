@@ -29,7 +29,7 @@ def retire(session: Session, platform: Platform, replicas: Sequence[Replica]) ->
     now = platform.clock.now()
     until = now + timedelta(seconds=platform.rules.drain_timeout_s)
     for replica in replicas:
-        leaves(replica, at=now, now=now)
+        leaves(replica, at=now)
         replica.state, replica.drain_until = ReplicaState.DRAINING, until
         ask_to_drain(session, replica.id)
 
@@ -80,7 +80,7 @@ def drain(ctx: JobContext, platform: Platform, *, replica_id: str) -> None:
         ended = platform.runtime.get(replica_id)
         with platform.database.transaction() as session:
             now = platform.clock.now()
-            gone(session.get_one(Replica, replica_id), at=(ended and ended.finished_at) or now, now=now)
+            gone(session.get_one(Replica, replica_id), at=(ended and ended.finished_at) or now)
     platform.runtime.remove(replica_id)  # after its end was recorded, so that nobody forgets when that was
     _end_drain_stages(platform, replica.app_id)
 

@@ -108,7 +108,7 @@ def _remove_new_replicas(platform: Platform, deployment: Deployment) -> None:
     now = platform.clock.now()
     with platform.database.transaction() as session:
         for replica in unused:
-            gone(session.get_one(Replica, replica.id), at=now, now=now, failure="its deployment failed")
+            gone(session.get_one(Replica, replica.id), at=now, failure="its deployment failed")
 
 
 def _final_state(session: Session, platform: Platform, deployment: Deployment, app: App) -> None:

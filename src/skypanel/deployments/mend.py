@@ -60,7 +60,7 @@ def _cannot_start(platform: Platform, app: App, why: str) -> None:
             if not running(container):
                 now = platform.clock.now()
                 at = (container.finished_at if container else None) or now
-                gone(session.get_one(Replica, replica_id), at=at, now=now, failure=why)
+                gone(session.get_one(Replica, replica_id), at=at, failure=why)
         settle(session, row, why=why)
         web = web_wanted(session, row)
         targets = serving(own(session, row))

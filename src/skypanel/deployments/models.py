@@ -112,6 +112,7 @@ class ReplicaState(StrEnum):
 
 
 RECHECK = sa.text("recheck_from IS NOT NULL")
+SERVING = sa.text("metered_from IS NOT NULL AND metered_until IS NULL")
 
 
 class Replica(Base):
@@ -149,6 +150,7 @@ class Replica(Base):
         Index("ix_replicas_app_state", "app_id", "state"),
         Index("ix_replicas_state", "state"),
         Index("ix_replicas_metered", "app_id", "metered_until"),
+        Index("ix_replicas_serving", "organization_id", sqlite_where=SERVING, postgresql_where=SERVING),
         Index("ix_replicas_recheck", "app_id", sqlite_where=RECHECK, postgresql_where=RECHECK),
     )
 

@@ -78,29 +78,24 @@ def serves(replicas: Iterable[Replica], *, now: datetime) -> None:
             replica.metered_from = replica.recheck_from = now  # of an hour that is over, when the clock was set back
 
 
-def leaves(replica: Replica, *, at: datetime, now: datetime) -> None:
+def leaves(replica: Replica, *, at: datetime) -> None:
     """From `at` on it is paid for no longer. That may be long ago, when nobody looked."""
     if replica.metered_from is None:
         return
     end = max(at, replica.metered_from)
     if replica.metered_until is None or end < replica.metered_until:
         replica.metered_until = end
-        if _hour(end) < _hour(now):
-            replica.recheck_from = min(end, replica.recheck_from or end)
+        replica.recheck_from = min(end, replica.recheck_from or end)
 
 
-def _hour(moment: datetime) -> int:
-    return int(moment.timestamp() // 3600)
-
-
-def gone(replica: Replica, *, at: datetime, now: datetime, failure: str | None = None) -> None:
+def gone(replica: Replica, *, at: datetime, failure: str | None = None) -> None:
     """Its end, once."""
     if replica.state == ReplicaState.GONE:
         return
     replica.state = ReplicaState.GONE
     if replica.started_at is not None:
         replica.stopped_at = max(at, replica.started_at)
-        leaves(replica, at=replica.stopped_at, now=now)
+        leaves(replica, at=replica.stopped_at)
     if failure is not None:
         replica.last_failure = failure
 

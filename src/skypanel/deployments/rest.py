@@ -46,7 +46,7 @@ def _rest(platform: Platform, release: Release, replica: Replica, container: Con
     now = platform.clock.now()
     at = container.finished_at or now
     with platform.database.transaction() as session:
-        gone(session.get_one(Replica, replica.id), at=at, now=now)
+        gone(session.get_one(Replica, replica.id), at=at)
         app = session.get_one(App, release.app.id)
         app.formation = {**app.formation, replica.process_type: 0}
     release.app.formation = {**release.app.formation, replica.process_type: 0}

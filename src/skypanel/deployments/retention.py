@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from skypanel.apps.models import App
+from skypanel.apps.recheck import recheck
 from skypanel.builds.models import Slug
 from skypanel.db import Session
 from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStatus, Replica, ReplicaState, Run
@@ -48,8 +49,11 @@ def _decide(session: Session, platform: Platform, app_id: str) -> dict[str, Any]
     keep = {*newest, *session.scalars(in_use)}
     leaving = [slug for slug in slugs if slug.id not in keep]
     staying = [slug for slug in slugs if slug.id in keep]
+    now = platform.clock.now()
     for slug in leaving:
-        slug.removed_at = platform.clock.now()
+        slug.removed_at = now
+    if leaving:
+        recheck(session, app_id, since=now)
     kept_digests = {slug.digest for slug in staying}
     return {
         "slugs": [(slug.digest, slug.layers) for slug in leaving if slug.digest not in kept_digests],

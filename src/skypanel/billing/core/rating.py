@@ -69,17 +69,19 @@ class Line:
 def rate(
     start: int, served: Iterable[Served], terms: Sequence[Terms], stored: Sequence[Stored] = (), log_bytes: int = 0
 ) -> tuple[Line, ...]:
-    """The hour that begins at `start`: a line for each plan that something was used under, by name. `terms` are in
-    their order and reach back to the hour's beginning, or to when the application was made."""
+    """The hour that begins at `start`: a line for each plan that something was used under, by name. `terms` are in the
+    order they were chosen in, and reach back to the hour's beginning or to when the application was made. At each
+    moment the last one holds that had begun by then: where the clock was set back, a later one may begin earlier."""
     end = start + HOUR_S
     used: dict[str, list[int]] = {}  # plan -> seconds, byte-seconds and bytes, each followed by itself x its price
     for each in served:
         length = _overlap(each.start, each.end, start, end)
         _add(used, each.plan, 0, length, length * each.price)
-    for number, period in enumerate(terms):
-        until = terms[number + 1].start if number + 1 < len(terms) else end
+    until = end
+    for period in reversed(terms):
         kept = sum(s.size * _overlap(max(s.start, period.start), min(s.end, until), start, end) for s in stored)
         _add(used, period.plan, 2, kept, kept * period.storage_price)
+        until = min(until, period.start)
     if log_bytes and terms:
         _add(used, terms[-1].plan, 4, log_bytes, log_bytes * terms[-1].log_price)
     lines = (

@@ -40,6 +40,7 @@ def _columns() -> None:
     op.add_column("apps", sa.Column("storage_price_micro", sa.BigInteger(), nullable=False, server_default=none))
     op.add_column("apps", sa.Column("log_price_micro", sa.BigInteger(), nullable=False, server_default=none))
     op.create_index("ix_apps_billing", "apps", ["organization_id", "id"])
+    op.add_column("apps", sa.Column("recheck_from", UtcDateTime(), nullable=True))
     op.add_column("organizations", sa.Column("billed", sa.Boolean(), nullable=False, server_default=true))
     op.add_column("replicas", sa.Column("metered_from", UtcDateTime(), nullable=True))
     op.add_column("replicas", sa.Column("metered_until", UtcDateTime(), nullable=True))
@@ -47,6 +48,11 @@ def _columns() -> None:
     op.create_index("ix_replicas_metered", "replicas", ["app_id", "metered_until"])
     marked = sa.text("recheck_from IS NOT NULL")
     op.create_index("ix_replicas_recheck", "replicas", ["app_id"], sqlite_where=marked, postgresql_where=marked)
+    op.create_index("ix_apps_recheck", "apps", ["id"], sqlite_where=marked, postgresql_where=marked)
+    serving = sa.text("metered_from IS NOT NULL AND metered_until IS NULL")
+    op.create_index(
+        "ix_replicas_serving", "replicas", ["organization_id"], sqlite_where=serving, postgresql_where=serving
+    )
     op.create_table(
         "plan_periods",
         sa.Column("app_id", sa.String(length=36), nullable=False),
@@ -188,12 +194,14 @@ def downgrade() -> None:
     for table in ("billing_hours", "log_volumes", "usage_records", "wallet_states", "ledger_postings",
                   "ledger_journals", "ledger_accounts", "plan_periods"):  # fmt: skip
         op.drop_table(table)
+    op.drop_index("ix_apps_recheck", "apps")
+    op.drop_index("ix_replicas_serving", "replicas")
     op.drop_index("ix_replicas_recheck", "replicas")
     op.drop_index("ix_replicas_metered", "replicas")
     op.drop_index("ix_apps_billing", "apps")
     for table, names in (
         ("replicas", ("recheck_from", "metered_until", "metered_from")), ("organizations", ("billed",)),
-        ("apps", ("log_price_micro", "storage_price_micro")),
+        ("apps", ("recheck_from", "log_price_micro", "storage_price_micro")),
     ):  # fmt: skip
         for name in names:
             op.drop_column(table, name)
