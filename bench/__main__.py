@@ -9,7 +9,7 @@ import time
 from bench import RESULTS, ROOT
 from bench.report import Row, read, table
 
-PARTS = ("idle", "cli", "api", "logs", "router", "redeploy", "zero_failed", "attack", "cluster")
+PARTS = ("idle", "cli", "api", "logs", "router", "redeploy", "zero_failed", "attack", "billing", "cluster")
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from skypanel.billing.credit import enter
 from skypanel.billing.ledger import balance, check
 from skypanel.billing.models import JournalKind, UsageRecord
 from skypanel.billing.recheck import Rechecker
+from skypanel.billing.volumes import add_volumes
 from skypanel.builds.models import Slug
 from skypanel.db import Database
 from skypanel.deployments.models import Deployment, Replica, ReplicaState
@@ -93,6 +94,29 @@ class World:
             session.flush()
             recheck(session, app_id, since=self.clock.now())
             return slug.id
+
+    def drop_slug(self, slug_id: str) -> None:
+        """Retention takes it."""
+        with self.database.transaction() as session:
+            slug = session.get_one(Slug, slug_id)
+            slug.removed_at = self.clock.now()
+            recheck(session, slug.app_id, since=slug.removed_at)
+
+    def logs(self, app_id: str, hour: datetime, size: int) -> None:
+        """What was counted in that hour is written down now."""
+        with self.database.transaction() as session:
+            add_volumes(session, {(app_id, hour): size})
+
+    def pay_in(self, organization: str, amount_micro: int) -> None:
+        with self.database.transaction() as session:
+            enter(
+                session, session.get_one(Organization, organization), kind=JournalKind.CREDIT,
+                amount_micro=amount_micro, reason="a refill", by=ROOT, now=self.clock.now(), currency=CURRENCY,
+            )  # fmt: skip
+
+    def suspended(self) -> set[str]:
+        with self.database.reading() as session:
+            return set(session.scalars(sa.select(Organization.id).where(Organization.status == "suspended")))
 
     def start(self, app_id: str) -> str:
         """A replica begins to serve."""

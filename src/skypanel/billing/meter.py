@@ -50,7 +50,8 @@ def rate_hour(session: Session, hour: datetime, apps: Sequence[Metered]) -> Mapp
     stored, volumes = _stored(session, hour, apps), _volumes(session, hour, ids)
     found = {}
     for app in apps:
-        lines = rate(seconds(hour), served[app.id], terms[app.id], stored[app.id], volumes.get(app.id, 0))
+        logged = volumes.get(app.id, 0) if app.deleted_at is None or app.deleted_at > hour else 0
+        lines = rate(seconds(hour), served[app.id], terms[app.id], stored[app.id], logged)
         if lines:
             found[app.id] = lines
     return found
