@@ -1,5 +1,6 @@
-"""Months of organizations by a clock that a test moves, drawn from a seed: what they do, what happens to them, and a log
-of it all that the product never sees."""
+"""Months of organizations by a clock that a test moves, drawn from a seed: what they do and what happens to them.
+
+All of it is written into a log that the product never sees."""
 
 from __future__ import annotations
 

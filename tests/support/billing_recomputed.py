@@ -1,9 +1,11 @@
-"""What customers owe, worked out from the simulator's own log of events with exact fractions. Written beside the product
-and without any of its code: only what docs/decisions/0011-money.md says.
+"""What customers owe, worked out from the simulator's own log of events with exact fractions.
+
+Written beside the product and without any of its code: only what docs/decisions/0011-money.md says.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -122,7 +124,7 @@ def _charged(log: Log, each: Stretch) -> tuple[int, int]:
 def _plans_between(plans: list[tuple[float, Plan]], begin: int, end: int) -> Iterator[tuple[int, int, Plan]]:
     """At each moment the one that was chosen last, of those that had begun by then."""
     edges = sorted({begin, end} | {int(since // 1) for since, _ in plans if begin < since // 1 < end})
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in itertools.pairwise(edges):
         chosen = [plan for since, plan in plans if since // 1 <= a]
         if chosen and a < b:
             yield a, b, chosen[-1]

@@ -3,6 +3,7 @@ process may die at any of its moments and be followed by another on the same mac
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import time
@@ -29,6 +30,7 @@ from skypanel.drivers.builder.memory import MemoryBuilder
 from skypanel.drivers.logstore.memory import MemoryLogStore
 from skypanel.drivers.logstore.port import Query
 from skypanel.drivers.machines import OneMachine
+from skypanel.drivers.mail.port import NoMail
 from skypanel.drivers.probe import FromHere
 from skypanel.drivers.router.memory import MemoryRouter
 from skypanel.drivers.runtime.memory import Inside, Machine, MemoryRuntime, serving, until_stopped
@@ -36,8 +38,10 @@ from skypanel.drivers.source.memory import MemorySource
 from skypanel.jobs import Engine, Job
 from skypanel.kit.clock import Clock, SystemClock
 from skypanel.kit.ids import new_id
+from skypanel.logs.volume import Volumes
 from skypanel.orgs.models import Organization, Plan
 from skypanel.orgs.plans import seed_plans
+from skypanel.worker.bookkeeping import Bookkeeper
 from skypanel.worker.handlers import QUEUES, handlers
 
 ADA = Actor("ada@example.org", "192.0.2.1")
@@ -204,9 +208,10 @@ class Site:
             build_slots=threading.BoundedSemaphore(4),
         )
         upkeep: Any = NoUpkeep()
+        books = Bookkeeper(database, self.clock, "USD", Volumes(self.clock), NoMail())
         engine = Engine(
             database, worker="here", incarnation=new_id(), queues=QUEUES, poll_s=0.1,
-            handlers=handlers(platform, upkeep, OneMachine(), upkeep, after=lambda: None),
+            handlers=handlers(platform, upkeep, OneMachine(), books, after=lambda: None),
         )  # fmt: skip
         thread = threading.Thread(target=engine.run, name="engine", daemon=True)
         thread.start()
@@ -376,7 +381,23 @@ class Site:
         assert self.backends(app_id) == {r.address for r in replicas if r.process_type == "web"}
         for row in self.rows(sa.select(Replica).where(Replica.app_id == app_id)):
             assert (row.stopped_at is not None) == (row.state == "gone" and row.started_at is not None)
+        self.metered(app_id)
         assert self.builder.builds() == []
+
+    def metered(self, app_id: str) -> dict[str, list[tuple[datetime, datetime | None]]]:
+        """Slot -> what is paid for of it. Everything that serves is, nothing that is gone or goes, and no slot twice at
+        a time."""
+        found: dict[str, list[tuple[datetime, datetime | None]]] = {}
+        query = sa.select(Replica).where(Replica.app_id == app_id, Replica.metered_from.is_not(None))
+        for row in self.rows(query.order_by(Replica.metered_from, Replica.metered_until)):
+            found.setdefault(f"{row.process_type}.{row.position}", []).append((row.metered_from, row.metered_until))
+            assert (row.metered_until is None) == (row.state in ("healthy", "unhealthy")), (row.id, row.state)
+        healthy = [r.id for r in self.replicas(app_id) if r.state == "healthy" and r.metered_from is None]
+        assert healthy == []
+        for slot, stretches in found.items():
+            for (_, end), (begin, _) in itertools.pairwise(stretches):
+                assert end is not None and end <= begin, (slot, stretches)
+        return found
 
 
 class _Log:

@@ -24,14 +24,15 @@ class Trigger:
 
     def statements(self, dialect: str) -> Sequence[str]:
         if dialect == "sqlite":
-            return (f"CREATE TRIGGER {self.name} {self.when} ON {self.table} BEGIN {self.sqlite} END",)
+            return (f"CREATE TRIGGER IF NOT EXISTS {self.name} {self.when} ON {self.table} BEGIN {self.sqlite} END",)
         function = (
             f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS "
             f"$$ BEGIN {self.postgresql} RETURN NEW; END $$"
         )
         return (
             function,
-            f"CREATE TRIGGER {self.name} {self.when} ON {self.table} FOR EACH ROW EXECUTE FUNCTION {self.name}()",
+            f"CREATE OR REPLACE TRIGGER {self.name} {self.when} ON {self.table} "
+            f"FOR EACH ROW EXECUTE FUNCTION {self.name}()",
         )
 
     def undo(self, dialect: str) -> Sequence[str]:

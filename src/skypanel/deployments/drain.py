@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -24,9 +24,10 @@ from skypanel.jobs import JobContext, enqueue
 LOOK_EVERY_S = 0.25
 
 
-def retire(session: Session, platform: Platform, replicas: Sequence[Replica]) -> None:
-    """Marks them draining and enqueues the end of each, in the caller's transaction."""
-    now = platform.clock.now()
+def retire(session: Session, platform: Platform, replicas: Sequence[Replica], *, now: datetime | None = None) -> None:
+    """Marks them draining and enqueues the end of each, in the caller's transaction. `now`: when those that follow
+    them began to be paid for, so that no moment is paid for twice."""
+    now = now or platform.clock.now()
     until = now + timedelta(seconds=platform.rules.drain_timeout_s)
     for replica in replicas:
         leaves(replica, at=now)

@@ -43,7 +43,7 @@ def finish(session: Session, platform: Platform, deployment_id: str) -> None:
     deployment.stage = None if not old else "drain"
     if not old:
         end_stage(session, deployment.id, "drain", "done", now)
-    retire(session, platform, old)
+    retire(session, platform, old, now=now)
     record(
         session,
         organization_id=app.organization_id,

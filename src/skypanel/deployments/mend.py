@@ -19,7 +19,7 @@ from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, Replic
 from skypanel.deployments.plan import Slot, formation_of
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.release import Release
-from skypanel.deployments.replicas import alive, gone, serves, serving
+from skypanel.deployments.replicas import alive, gone, serving, take_over
 from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, planned, start_one
 from skypanel.deployments.route import CONFIRM_S, apply_route, put_route, route_of
 from skypanel.deployments.status import settle, web_wanted
@@ -188,7 +188,7 @@ def _route_to_healthy(platform: Platform, release: Release) -> None:
         settle(session, app)
         replicas = own(session, app)
         keep = set(planned(session, release).keep)
-        serves((r for r in replicas if r.id in keep), now=platform.clock.now())
+        take_over([r for r in replicas if r.id in keep], replicas, now=platform.clock.now())
         good = serving(r for r in replicas if r.id in keep and r.state == ReplicaState.HEALTHY)
         web = web_wanted(session, app)
     route = route_of(platform, app, good or serving(replicas), web=web)

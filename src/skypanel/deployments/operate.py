@@ -107,9 +107,10 @@ def _operate(ctx: JobContext, platform: Platform, app_id: str, back: Callable[[A
 
 def _retire_rest(session: Session, platform: Platform, release: Release) -> list[str]:
     rollout, replicas = planned(session, release), alive(session, release.app.id)
-    serves((replica for replica in replicas if replica.id in rollout.keep), now=platform.clock.now())
+    now = platform.clock.now()
+    serves((replica for replica in replicas if replica.id in rollout.keep), now=now)
     leaving = set(rollout.retire)
-    retire(session, platform, [replica for replica in replicas if replica.id in leaving])
+    retire(session, platform, [replica for replica in replicas if replica.id in leaving], now=now)
     settle(session, session.get_one(App, release.app.id))
     return sorted(leaving)
 

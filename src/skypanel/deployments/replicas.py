@@ -78,6 +78,16 @@ def serves(replicas: Iterable[Replica], *, now: datetime) -> None:
             replica.metered_from = replica.recheck_from = now  # of an hour that is over, when the clock was set back
 
 
+def take_over(keep: Sequence[Replica], replicas: Sequence[Replica], *, now: datetime) -> None:
+    """Those of `keep` that are healthy serve; what had their slots until now, and goes later, is not paid for twice."""
+    serves(keep, now=now)
+    kept = {replica.id for replica in keep}
+    served = {(replica.process_type, replica.position) for replica in keep if replica.metered_from is not None}
+    for replica in replicas:
+        if replica.id not in kept and (replica.process_type, replica.position) in served:
+            leaves(replica, at=now)
+
+
 def leaves(replica: Replica, *, at: datetime) -> None:
     """From `at` on it is paid for no longer. That may be long ago, when nobody looked."""
     if replica.metered_from is None:

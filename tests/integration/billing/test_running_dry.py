@@ -1,0 +1,261 @@
+"""A wallet that runs dry: told twice, put to rest at zero in the transaction of the charge, woken as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from apps_world import World as Api
+from apps_world import build_world
+from billing_world import BEGIN, CURRENCY, ROOT, World
+from memory_site import Dead, Site
+
+from skypanel.activity.models import Activity
+from skypanel.apps.models import App, Wanted
+from skypanel.billing.credit import enter, set_cap
+from skypanel.billing.ledger import Entry, post, state_of
+from skypanel.billing.models import JournalKind
+from skypanel.billing.running_dry import ADMIN, after_charge, resume, suspend
+from skypanel.db import Database
+from skypanel.deployments import mend, rollout
+from skypanel.deployments.models import Deployment
+from skypanel.drivers.router.port import Page
+from skypanel.errors import Conflict
+from skypanel.jobs import Job
+from skypanel.orgs.models import Organization
+
+HOUR = timedelta(hours=1)
+HOBBY = 6_900
+
+
+def told(world: World, verb: str) -> list[str]:
+    with world.database.reading() as session:
+        return list(session.scalars(sa.select(Activity.message).where(Activity.verb == verb).order_by(Activity.id)))
+
+
+def jobs(world: World, kind: str) -> list[dict[str, object]]:
+    with world.database.reading() as session:
+        return [dict(args) for args in session.scalars(sa.select(Job.args).where(Job.kind == kind))]
+
+
+def funds(hours: int) -> str:
+    return str(hours * HOBBY / 1_000_000)
+
+
+def test_it_is_said_once_at_72_hours_once_at_24_and_again_after_a_refill(world: World) -> None:
+    world.organization("acme", funds=funds(74))
+    world.start(world.app("acme"))
+    seen = []
+    for hour in range(1, 74):
+        world.until_billed(BEGIN + hour * HOUR)
+        seen.append(len(told(world, "wallet.low")))
+    assert [seen.index(n) + 1 for n in (1, 2)] == [3, 51]  # 71 and 23 hours are left
+    assert seen[-1] == 2
+    assert len(jobs(world, "mail.owners")) == 2
+    world.pay_in("acme", 10 * HOBBY)
+    for hour in range(74, 77):
+        world.until_billed(BEGIN + hour * HOUR)
+    assert len(told(world, "wallet.low")) == 3  # the graver one only
+
+
+def test_at_zero_everything_rests_in_the_transaction_of_the_charge(world: World) -> None:
+    world.organization("acme", funds=funds(2))
+    running, stopped = world.app("acme"), world.app("acme")
+    with world.database.transaction() as session:
+        session.get_one(App, stopped).wanted = Wanted.STOPPED
+        current = session.get_one(Deployment, session.get_one(App, running).current_deployment_id)
+        session.add(
+            Deployment(
+                id="under-way", app_id=running, organization_id="acme", version=2, kind="deploy", status="queued",
+                slug_id=current.slug_id, created_at=world.clock.now(),
+            )
+        )  # fmt: skip
+    world.start(running)
+    world.until_billed(BEGIN + HOUR)
+    assert world.suspended() == set()
+    world.until_billed(BEGIN + 2 * HOUR)
+    assert world.suspended() == {"acme"}
+    assert (world.read(running).status, world.read(running).wanted) == ("suspended", "suspended")
+    assert world.read(stopped).wanted == "stopped"
+    assert [args["app_id"] for args in jobs(world, "app.stop")] == [running]
+    assert "wallet is empty" in told(world, "organization.suspended")[0]
+    with world.database.reading() as session:
+        assert session.get_one(Deployment, "under-way").status == "cancelled"
+
+
+def test_a_charge_that_breaks_off_suspends_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.organization("acme", funds=funds(1))
+    app = world.app("acme")
+    world.start(app)
+
+    def breaks(*args: object, **given: object) -> None:
+        after_charge(*args, **given)  # type: ignore[arg-type]
+        raise RuntimeError("the machine is switched off")
+
+    monkeypatch.setattr("skypanel.billing.charge.after_charge", breaks)
+    with pytest.raises(RuntimeError):
+        world.until_billed(BEGIN + HOUR)
+    assert (world.suspended(), world.records(app)) == (set(), [])
+    monkeypatch.undo()
+    world.bill()
+    assert (world.suspended(), world.charged(app)) == ({"acme"}, HOBBY)
+
+
+def test_a_refill_brings_back_what_ran_and_nothing_else(world: World) -> None:
+    world.organization("acme", funds=funds(1))
+    running, stopped = world.app("acme", formation={"web": 1}), world.app("acme")
+    with world.database.transaction() as session:
+        session.get_one(App, stopped).wanted = Wanted.STOPPED
+    world.start(running)
+    world.until_billed(BEGIN + HOUR)
+    assert world.suspended() == {"acme"}
+    world.pay_in("acme", HOBBY - 1)
+    assert world.suspended() == {"acme"}  # not an hour of what was running
+    world.pay_in("acme", 1)
+    assert world.suspended() == set()
+    assert (world.read(running).wanted, world.read(stopped).wanted) == ("running", "stopped")
+    assert world.read(running).formation == {"web": 1}
+    assert [args["app_id"] for args in jobs(world, "app.restart")] == [running]
+
+
+def test_what_the_admin_suspended_is_not_lifted_by_money(world: World) -> None:
+    world.organization("acme", funds=funds(1))
+    app = world.app("acme")
+    world.start(app)
+    with world.database.transaction() as session:
+        suspend(session, session.get_one(Organization, "acme"), ADMIN, by=ROOT, now=world.clock.now())
+    world.pay_in("acme", 10**9)
+    assert world.suspended() == {"acme"}
+    with world.database.transaction() as session:
+        organization = session.get_one(Organization, "acme")
+        resume(session, organization, by=ROOT, now=world.clock.now(), currency=CURRENCY)
+        with pytest.raises(Conflict, match="not suspended"):
+            resume(session, organization, by=ROOT, now=world.clock.now(), currency=CURRENCY)
+    assert world.suspended() == set()
+
+
+def test_an_admin_who_suspends_what_had_run_dry_keeps_it_so(world: World) -> None:
+    world.organization("acme", funds=funds(1))
+    world.start(world.app("acme"))
+    world.until_billed(BEGIN + HOUR)
+    with world.database.transaction() as session:
+        suspend(session, session.get_one(Organization, "acme"), ADMIN, by=ROOT, now=world.clock.now())
+    world.pay_in("acme", 10**9)
+    assert world.suspended() == {"acme"}
+
+
+def test_the_cap_of_a_month_stops_and_a_higher_one_resumes(world: World) -> None:
+    world.organization("acme")
+    world.start(world.app("acme"))
+    capped(world, 2 * HOBBY)
+    world.until_billed(BEGIN + HOUR)
+    assert world.suspended() == set()
+    world.until_billed(BEGIN + 2 * HOUR)
+    assert world.suspended() == {"acme"}
+    assert "cap" in told(world, "organization.suspended")[0]
+    world.pay_in("acme", 10**9)
+    assert world.suspended() == {"acme"}  # money is not what it lacks
+    capped(world, 3 * HOBBY)
+    assert world.suspended() == set()
+
+
+def capped(world: World, cap: int) -> None:
+    with world.database.transaction() as session:
+        organization = session.get_one(Organization, "acme")
+        set_cap(session, organization, cap_micro=cap, by=ROOT, now=world.clock.now(), currency=CURRENCY)
+
+
+def test_a_free_organization_is_never_suspended_or_warned(world: World) -> None:
+    world.organization("acme", funds="0", billed=False)
+    world.start(world.app("acme"))
+    for hour in range(1, 5):
+        world.until_billed(BEGIN + hour * HOUR)
+    assert (world.suspended(), told(world, "wallet.low")) == (set(), [])
+
+
+# --- what a suspended organization is told
+
+
+@pytest.fixture
+def api(each_database: Database) -> Api:
+    return build_world(each_database)
+
+
+REFUSED = {
+    "deploy": ("POST", "/deploy", {}),
+    "scale": ("POST", "/scale", {"replicas": 2}),
+    "restart": ("POST", "/restart", None),
+    "rollback": ("POST", "/rollback", {"version": 1}),
+    "run": ("POST", "/run", {"command": "true"}),
+    "plan": ("PATCH", "", {"plan": "pro"}),
+}
+
+
+def test_a_suspended_organization_can_start_nothing_and_is_told_why(api: Api) -> None:
+    app_id = api.app()
+    api.release(app_id)
+    with api.database.transaction() as session:
+        organization = session.get_one(Organization, api.viewer().organization_id)
+        post(session, Entry(organization.id, JournalKind.CREDIT, 10**9, "k", "first", "root"), currency="USD",
+             now=api.now)  # fmt: skip
+        suspend(session, organization, "funds", by=ROOT, now=api.now)
+    client = api.client()
+    for name, (method, path, body) in REFUSED.items():
+        answer = client.request(method, f"/api/paas/apps/shop{path}", json=body)
+        assert (name, answer.status_code, answer.json().get("code")) == (name, 409, "organization_suspended")
+        assert "Refill its wallet" in answer.text, name
+    assert client.get("/api/paas/apps/shop").json()["app"]["status"] == "suspended"
+
+
+# --- with the real engine
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    import threading
+
+    from skypanel.manage.migrate import load_models
+
+    url = f"sqlite:///{tmp_path / 'site.db'}"
+    database = Database(url)
+    load_models().create_all(database.engine)
+    database.close()
+    for module in (rollout, mend):
+        monkeypatch.setattr(module, "WORKER_SETTLES_S", 0.02)
+    report = threading.excepthook
+    monkeypatch.setattr(threading, "excepthook", lambda args: args.exc_type is Dead or report(args))
+    site = Site(url, tmp_path / "site")
+    site.start()
+    yield site
+    site.close()
+
+
+def test_an_app_that_runs_dry_stops_answering_and_comes_back_as_it_was(site: Site) -> None:
+    app_id = site.app(formation=2)
+    site.done("deploy", app_id)
+    site.true(app_id, status="running", web=2)
+    now = datetime.now(UTC)
+    with site.platform.database.transaction() as session:
+        organization = session.get_one(Organization, site.read(app_id).organization_id)
+        post(
+            session, Entry(organization.id, JournalKind.USAGE, -1, "k", "an hour", "platform"), currency="USD", now=now
+        )
+        after_charge(session, [organization.id], currency="USD", now=now)
+    site.quiet()
+    site.reconciled()
+    assert site.router.leads_to("shop.apps.example") == Page.SUSPENDED
+    assert (site.replicas(app_id), site.runtime.list()) == ([], ())
+    assert site.read(app_id).status == "suspended"
+    assert all(end is not None for stretches in site.metered(app_id).values() for _, end in stretches)
+    with site.platform.database.transaction() as session:
+        organization = session.get_one(Organization, site.read(app_id).organization_id)
+        enter(
+            session, organization, kind=JournalKind.CREDIT, amount_micro=10**7, reason="a refill", by=ROOT, now=now,
+            currency="USD",
+        )  # fmt: skip
+        assert state_of(session, organization.id).suspended_for is None
+    site.quiet()
+    site.true(app_id, status="running", web=2)
