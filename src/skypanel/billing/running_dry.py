@@ -173,6 +173,7 @@ def hour_when_resumed(session: Session, organization_id: str) -> int:
 def refilled(session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str) -> bool:
     """After money came in: warnings begin anew, and what only lacked money is resumed. True when it was."""
     state = state_of(session, organization.id)
+    session.refresh(organization, ["status"])  # it may have been suspended between its load and the wallet's lock
     state.warned_hours = None
     if organization.status != OrganizationStatus.SUSPENDED or state.suspended_for == ADMIN:
         return False
