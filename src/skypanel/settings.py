@@ -149,6 +149,21 @@ class Settings(BaseSettings):
     signup_credit: str = Field(
         default="0", pattern=r"^[0-9]+(\.[0-9]{1,6})?$", description="What the wallet of somebody new begins with"
     )
+    stripe_secret_key: str | None = Field(
+        default=None, repr=False, description="Key of the Stripe account that takes cards; default: no top-up by card"
+    )
+    stripe_secret_key_file: Path | None = Field(default=None, description="Instead of the key, a file that holds it")
+    stripe_webhook_secret: str | None = Field(
+        default=None, repr=False, description="Signing secret (whsec_…) of the webhook at /api/hooks/stripe"
+    )
+    stripe_webhook_secret_file: Path | None = Field(
+        default=None, description="Instead of the secret, a file that holds it"
+    )
+    stripe_api: str = Field(
+        default="https://api.stripe.com", pattern=r"^https?://", description="Where Stripe answers; for tests"
+    )
+    topup_min: str = Field(default="5", pattern=r"^[0-9]+(\.[0-9]{1,6})?$", description="Least that a card tops up")
+    topup_max: str = Field(default="5000", pattern=r"^[0-9]+(\.[0-9]{1,6})?$", description="Most that a card tops up")
     mail_url: str | None = Field(
         default=None, repr=False, description="smtp://user:password@host:587 or smtps://…:465; default: no mail is sent"
     )
@@ -177,6 +192,14 @@ class Settings(BaseSettings):
         return Secret(self.git_https_token_file.read_text().strip()) if self.git_https_token_file else None
 
     @property
+    def stripe_key(self) -> Secret | None:
+        return _secret(self.stripe_secret_key, self.stripe_secret_key_file)
+
+    @property
+    def stripe_webhook(self) -> Secret | None:
+        return _secret(self.stripe_webhook_secret, self.stripe_webhook_secret_file)
+
+    @property
     def mail(self) -> Secret | None:
         if self.mail_url:
             return Secret(self.mail_url)
@@ -189,3 +212,9 @@ class Settings(BaseSettings):
         if self.database_url is None and kept.exists():
             return kept.read_text().strip()
         return self.database_url or f"sqlite:///{self.data_dir / 'db' / 'skypanel.db'}"
+
+
+def _secret(value: str | None, file: Path | None) -> Secret | None:
+    if value:
+        return Secret(value)
+    return Secret(file.read_text().strip()) if file else None

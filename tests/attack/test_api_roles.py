@@ -42,6 +42,7 @@ WHO = {
     "get_wallet_statement": "OA", "set_wallet_cap": "O", "resume_wallet": "OA",
     "get_admin_usage": "P", "get_admin_wallet": "P", "list_admin_wallet_transactions": "P", "add_wallet_entry": "P",
     "suspend_organization": "P", "resume_organization": "P",
+    "start_topup": "OA", "list_wallet_topups": "OADV", "list_payment_events": "P",
     "get_admin_overview": "P", "list_admin_organizations": "P", "get_admin_organization": "P",
     "set_organization_limits": "P", "list_admin_plans": "P", "create_admin_plan": "P", "get_admin_plan": "P",
     "edit_admin_plan": "P", "delete_admin_plan": "P", "retire_admin_plan": "P", "reinstate_admin_plan": "P",
@@ -58,6 +59,7 @@ BODIES: dict[str, Any] = {
     "set_application_variables": {"vars": {"B": "2"}}, "import_variables": {"content": "B=2"},
     "set_wallet_cap": {"cap": "500"}, "add_wallet_entry": {"kind": "credit", "amount": "1", "reason": "a test"},
     "set_organization_limits": {"max_apps": 5}, "edit_admin_plan": {"name": "Better"},
+    "start_topup": {"amount": "20"},
     "add_admin_node": {"host": "192.0.2.9", "private_key": "x"},
     "create_admin_plan": {
         "slug": "nano", "name": "Nano", "cpu_millis": 250, "memory_mb": 256, "disk_mb": 512, "max_replicas": 1,
@@ -67,7 +69,8 @@ BODIES: dict[str, Any] = {
 # What an allowed one gets where it is no success: the objects are not in a state for it, or what is asked is none.
 BUT = {
     "accept_invitation": 404, "cancel_application_deployment": 409, "register_account": 422, "log_in": 422,
-    "remove_admin_node": 409, "resume_wallet": 409, "resume_organization": 409, "follow_log_lines": 422,
+    "remove_admin_node": 409, "resume_wallet": 409, "start_topup": 409, "resume_organization": 409,
+    "follow_log_lines": 422,
     "follow_deployment_log_lines": 422, "follow_run_log_lines": 422,
 }  # fmt: skip
 SUSPENDS = {"suspend_organization"}  # afterwards nothing new can be made

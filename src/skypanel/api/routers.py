@@ -9,6 +9,7 @@ from skypanel.api import (
     admin,
     admin_money,
     admin_nodes,
+    admin_payments,
     admin_plans,
     apps,
     auth,
@@ -16,6 +17,7 @@ from skypanel.api import (
     edges,
     env,
     health,
+    hooks,
     invitations,
     jobs,
     logs,
@@ -24,6 +26,7 @@ from skypanel.api import (
     plans,
     prices,
     runs,
+    topups,
     usage,
     wallet,
 )
@@ -48,6 +51,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     admin_money.router,
     admin_plans.router,
     admin_nodes.router,
+    admin_payments.router,
     health.router,
     edges.router,
+    topups.router,
+    hooks.router,
 )

@@ -22,13 +22,14 @@ def enter(
     session: Session, organization: Organization, *, kind: JournalKind, amount_micro: int, reason: str, by: Actor,
     now: datetime, currency: str, key: str | None = None,
 ) -> str:  # fmt: skip
-    """The id of the journal. A credit, refund or payment adds; an adjustment may take. `key`: of what must not happen
-    twice. An organization that only lacked money is resumed. Raises Invalid."""
+    """The id of the journal. A credit or refund adds; an adjustment may take, and so does a payment that is sent back
+    or disputed. `key`: of what must not happen twice. An organization that only lacked money is resumed. Raises
+    Invalid."""
     plain = " ".join(reason.split())
     errors = []
     if amount_micro == 0 or abs(amount_micro) > LARGEST_MICRO:
         errors.append(FieldError("amount", "must not be zero, nor more than a thousand million"))
-    elif amount_micro < 0 and kind != JournalKind.ADJUSTMENT:
+    elif amount_micro < 0 and kind not in (JournalKind.ADJUSTMENT, JournalKind.PAYMENT):
         errors.append(FieldError("amount", f"of a {kind} must be positive; an adjustment may be negative"))
     if not 3 <= len(plain) <= 500:
         errors.append(FieldError("reason", "must have 3 to 500 characters"))

@@ -1,4 +1,5 @@
-"""The ledger, what each hour of each application used, and how far charging has come. All but the last only grow."""
+"""The ledger, what each hour of each application used, how far charging has come, and
+payments by card. Ledger and usage only grow."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ class LedgerJournal(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     kind: Mapped[str] = mapped_column(String(20))
-    key: Mapped[str] = mapped_column(String(120), unique=True)
+    key: Mapped[str] = mapped_column(String(400), unique=True)
     hour: Mapped[datetime | None]  # that was charged or corrected
     reason: Mapped[str] = mapped_column(Text)
     author: Mapped[str] = mapped_column(String(254))
@@ -153,6 +154,68 @@ class WalletState(Base):
 
     def topics(self) -> tuple[str, ...]:
         return (f"organization:{self.organization_id}",)
+
+
+class TopupState(StrEnum):
+    NEW = "new"  # the provider is being asked for a page
+    OPEN = "open"  # there is a page to pay on
+    PAID = "paid"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Topup(Base):
+    """Money that somebody wants to pay into a wallet by card. Its id is the provider's reference, too."""
+
+    __tablename__ = "topups"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    request_key: Mapped[str | None] = mapped_column(String(64), unique=True)  # of whoever asks again (Idempotency-Key)
+    session_id: Mapped[str | None] = mapped_column(String(255), unique=True)  # the provider's
+    payment_id: Mapped[str | None] = mapped_column(String(255), unique=True)  # the provider's, once somebody has paid
+    url: Mapped[str | None] = mapped_column(Text)
+    amount_micro: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    state: Mapped[str] = mapped_column(String(20), default=TopupState.NEW)
+    refunded_micro: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_by: Mapped[str] = mapped_column(String(254))
+    created_at: Mapped[datetime]
+    ask_at: Mapped[datetime | None]  # when the provider is asked what became of it; None: it is settled
+    settled_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("amount_micro > 0", name="amount"),
+        Index("ix_topups_organization", "organization_id", "id"),
+        Index("ix_topups_ask", "ask_at"),
+    )
+
+    def topics(self) -> tuple[str, ...]:
+        return (f"organization:{self.organization_id}",)
+
+
+class Outcome(StrEnum):
+    """What became of a message of the payment provider."""
+
+    ENTERED = "entered"  # money was entered
+    NOTED = "noted"  # a state changed, or had been known
+    IGNORED = "ignored"  # none of ours
+    FLAGGED = "flagged"  # does not fit what we know: somebody has to look
+
+
+class PaymentEvent(Base):
+    """A message of the payment provider, as it came; kept before it is answered, handled afterwards."""
+
+    __tablename__ = "payment_events"
+
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(120))
+    payment_id: Mapped[str | None] = mapped_column(String(255), index=True)
+    payload: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime]
+    handled_at: Mapped[datetime | None] = mapped_column(index=True)
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    note: Mapped[str | None] = mapped_column(Text)
 
 
 TRIGGERS = (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skypanel.cli import topups
 from skypanel.cli.exits import CliError, Exit
 from skypanel.cli.help import Headed
 from skypanel.cli.options import Json, Most, api
@@ -20,6 +21,7 @@ Month = Annotated[str | None, typer.Option(help="A month of UTC such as 2026-11;
 
 def register(app: typer.Typer) -> None:
     app.add_typer(wallet, name="wallet", rich_help_panel=PANEL)
+    topups.register(wallet)
     app.command(rich_help_panel=PANEL)(price)
 
 

@@ -11,9 +11,11 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Request
 
 from skypanel.accounts.policy import AuthPolicy
+from skypanel.billing.topups import TopupLimits
 from skypanel.db import Database
 from skypanel.db.changes import Changes
 from skypanel.drivers.logstore.port import LogStore
+from skypanel.drivers.payments.port import Payments
 from skypanel.kit.clock import Clock
 from skypanel.kit.secret import Secret
 
@@ -47,6 +49,8 @@ class Services:
     currency: str = "USD"
     billing: bool = True  # new organizations pay from their wallets
     signup_credit_micro: int = 0  # what the wallet of somebody new begins with
+    payments: Payments | None = None  # who takes cards; None: nobody does
+    topup_limits: TopupLimits = field(default_factory=TopupLimits)
     readiness: Callable[[], Mapping[str, str]] = field(default=everything_ready)  # part -> "ok" or what is wrong
     public_url: str = ""  # where the dashboard and the API answer, without a slash at the end
     git_dir: Path | None = None  # bare repositories served read-only below /git

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from skypanel import __version__
 from skypanel.accounts.policy import AuthPolicy
+from skypanel.billing.topups import TopupLimits
 from skypanel.db import Database
 from skypanel.drivers import probe
 from skypanel.http.context import Services
@@ -28,6 +29,7 @@ from skypanel.wiring.shared import (
     instance_of,
     log_store,
     open_database,
+    payments_of,
     vault_of,
 )
 
@@ -61,6 +63,8 @@ def server_services() -> Services:
         currency=settings.currency,
         billing=settings.billing,
         signup_credit_micro=from_decimal_string(settings.signup_credit),
+        payments=payments_of(settings),
+        topup_limits=TopupLimits(from_decimal_string(settings.topup_min), from_decimal_string(settings.topup_max)),
         readiness=lambda: cluster_readiness(database) if clustered else readiness(settings),
         public_url=f"{settings.public_scheme}://{settings.dashboard_host}{port}",
         git_dir=settings.data_dir / "git",

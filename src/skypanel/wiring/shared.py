@@ -12,6 +12,7 @@ from skypanel.db import Database
 from skypanel.db.changes import CHANNEL, Changes
 from skypanel.db.wakers import PostgresWaker, SocketWaker
 from skypanel.drivers.logstore.embedded import EmbeddedLogStore
+from skypanel.drivers.payments.port import Payments
 from skypanel.drivers.source.git import GitSource
 from skypanel.drivers.source.port import Credentials
 from skypanel.instance import Instance, read_instance
@@ -70,6 +71,15 @@ def log_store(settings: Settings, instance: Instance) -> EmbeddedLogStore:
     # Whole segments go: with eight of them, an application keeps most of what it may.
     segment = min(LARGEST_SEGMENT, settings.log_max_mb_per_app * 1_000_000 // 8)
     return EmbeddedLogStore(settings.data_dir / "logs", gid=instance.gid, segment_bytes=segment)
+
+
+def payments_of(settings: Settings) -> Payments | None:
+    """None where no keys are set."""
+    if settings.stripe_key is None:
+        return None
+    from skypanel.drivers.payments.stripe import StripePayments  # loads an HTTP client
+
+    return StripePayments(settings.stripe_key, settings.stripe_webhook, api=settings.stripe_api.rstrip("/"))
 
 
 def git_source(settings: Settings, *, credentials: Mapping[str, Credentials] | None = None) -> GitSource:

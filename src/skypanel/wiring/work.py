@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import IO, TYPE_CHECKING, Any
 
+from skypanel.billing.cashier import Cashier
 from skypanel.db import Database
 from skypanel.deployments.monitor import Monitor
 from skypanel.deployments.platform import Platform, Rules
@@ -55,6 +56,7 @@ from skypanel.wiring.shared import (
     log_store,
     open_database,
     passed_through,
+    payments_of,
     vault_of,
 )
 from skypanel.worker.bookkeeping import Bookkeeper
@@ -279,7 +281,9 @@ def worker(settings: Settings) -> Worker:
         images = cluster.image_sweep(settings)
     site = platform(settings, instance, database, runtime=runtime, source=source, builder=builder)
     monitor, volumes = Monitor(site), Volumes(CLOCK)
-    books = Bookkeeper(database, CLOCK, settings.currency, volumes, mail_of(settings))
+    payments = payments_of(settings)
+    cashier = None if payments is None else Cashier(database, CLOCK, payments)
+    books = Bookkeeper(database, CLOCK, settings.currency, volumes, mail_of(settings), cashier)
     upkeep = Upkeep(
         database=database,
         clock=CLOCK,

@@ -1,4 +1,4 @@
-"""What the worker does about money: hours, corrections, log volumes, letters to owners."""
+"""What the worker does about money: hours, corrections, log volumes, payments by card, letters to owners."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from skypanel.accounts.models import User
+from skypanel.billing.cashier import Cashier
 from skypanel.billing.charge import LAG, Charger, next_hour
 from skypanel.billing.core.hours import HOUR
 from skypanel.billing.recheck import Rechecker
@@ -32,6 +33,7 @@ class Bookkeeper:
     currency: str
     volumes: Volumes
     mail: Mail
+    cashier: Cashier | None = None  # of a platform that takes cards
     monotonic: Callable[[], float] = time.monotonic
     began: float = field(default_factory=time.monotonic)
 
@@ -63,6 +65,14 @@ class Bookkeeper:
         except Exception:
             self.volumes.put_back(taken)
             raise
+
+    def handle_payment(self, *, event_id: str) -> None:
+        if self.cashier is not None:
+            self.cashier.handle(event_id)
+
+    def look_for_payments(self) -> None:
+        if self.cashier is not None:
+            self.cashier.look()
 
     def write_to_owners(self, *, organization_id: str, subject: str, text: str) -> None:
         query = (

@@ -21,7 +21,7 @@ from skypanel.worker.upkeep import Upkeep
 
 # Deploys mostly wait: for a build slot, for a build, for health. Mending has a queue of its own, so that no number of
 # them keeps a crashed app from coming back.
-QUEUES = {"deploys": 32, "mends": 16, "runs": 16, "drains": 64, "nodes": 2, "upkeep": 2, "billing": 2}
+QUEUES = {"deploys": 32, "mends": 16, "runs": 16, "drains": 64, "nodes": 2, "upkeep": 2, "billing": 3}
 
 
 class Books(Protocol):
@@ -30,6 +30,10 @@ class Books(Protocol):
     def bill(self) -> None: ...
 
     def keep_volumes(self) -> None: ...
+
+    def handle_payment(self, *, event_id: str) -> None: ...
+
+    def look_for_payments(self) -> None: ...
 
     def write_to_owners(self, *, organization_id: str, subject: str, text: str) -> None: ...
 
@@ -70,6 +74,8 @@ def handlers(
         "node.remove": JobKind(lambda _ctx, *, name: move.remove(platform, machines, name=name)),
         "billing.run": JobKind(lambda _ctx: books.bill()),
         "billing.volumes": JobKind(lambda _ctx: books.keep_volumes()),
+        "payments.event": JobKind(lambda _ctx, *, event_id: books.handle_payment(event_id=event_id)),
+        "payments.look": JobKind(lambda _ctx: books.look_for_payments()),
         "mail.owners": JobKind(lambda _ctx, **letter: books.write_to_owners(**letter)),
         "upkeep.jobs": JobKind(lambda _ctx: upkeep.prune_jobs()),
         "upkeep.logs": JobKind(lambda _ctx: upkeep.retain_logs()),

@@ -35,6 +35,7 @@ READY_S = 90.0
 NOT_PASSED = frozenset({
     "data_dir", "runtime", "host", "http_port", "https_port", "database_url", "docker_socket", "node_name",
     "git_https_token", "git_https_token_file", "git_ssh_key_file", "trusted_proxies", "network_pool",
+    "stripe_secret_key", "stripe_secret_key_file", "stripe_webhook_secret", "stripe_webhook_secret_file",
 })  # fmt: skip
 
 
@@ -150,6 +151,7 @@ def choices_of(settings: Settings, instance: Instance, options: Options, *, subn
         postgres_image=None if settings.database_url else settings.postgres_image,
         registry_image=None if settings.registry_insecure else settings.registry_image,
         settings=passed, copies=options.copies, server_uid=instance.uid or 64_009, git_files=_git_files(settings),
+        payment_files=_payment_files(settings),
     )  # fmt: skip
 
 
@@ -161,6 +163,11 @@ def _git_files(settings: Settings) -> list[File]:
     if settings.git_ssh_key_file is not None:
         found.append(File("git_ssh_key_file", settings.git_ssh_key_file.read_bytes()))
     return found
+
+
+def _payment_files(settings: Settings) -> list[File]:
+    found = {"stripe_secret_key_file": settings.stripe_key, "stripe_webhook_secret_file": settings.stripe_webhook}
+    return [File(name, secret.reveal().encode()) for name, secret in found.items() if secret is not None]
 
 
 def _ensure_registry(swarm: Swarm, settings: Settings, choices: Choices, address: str, say: Say) -> Swarm:

@@ -148,6 +148,7 @@ class Choices:
     copies: int
     server_uid: int
     git_files: Sequence[File] = ()  # what opens private repositories; only workers get them
+    payment_files: Sequence[File] = ()  # the payment provider's keys; servers and workers get them
 
 
 def registry_part(choices: Choices, files: Sequence[File], *, name: str) -> Part:
@@ -177,6 +178,10 @@ def _environment(choices: Choices) -> dict[str, str]:
         "SKYPANEL_DATA_DIR": str(choices.data_dir), "SKYPANEL_RUNTIME": "swarm",
         "SKYPANEL_NODE_NAME": "{{.Node.Hostname}}", **choices.settings,
     }  # fmt: skip
+
+
+def _opened(files: Sequence[File]) -> dict[str, str]:
+    return {f"SKYPANEL_{file.name.upper()}": f"/run/secrets/{file.name}" for file in files}
 
 
 def migrate_part(choices: Choices) -> Part:
@@ -212,7 +217,9 @@ def server_part(choices: Choices) -> Part:
         "warning", "--timeout-graceful-shutdown", "5",
     ]  # fmt: skip
     return Part(
-        "server", choices.platform_image, arguments=command, env=_environment(choices),
+        "server", choices.platform_image, arguments=command,
+        env=_environment(choices) | _opened(choices.payment_files),
+        files=tuple(replace(file, owner=choices.server_uid) for file in choices.payment_files),
         mounts=[*shown, (str(directory / "run"), str(directory / "run"), True)],
         user=f"{choices.server_uid}:{choices.server_uid}", copies=choices.copies,
         where=[f"node.labels.{DATA_LABEL}==yes"], start_first=True,
@@ -222,10 +229,10 @@ def server_part(choices: Choices) -> Part:
 
 def worker_part(choices: Choices) -> Part:
     directory, socket = str(choices.data_dir), str(choices.docker_socket)
-    opens = {f"SKYPANEL_{file.name.upper()}": f"/run/secrets/{file.name}" for file in choices.git_files}
+    files = (*choices.git_files, *choices.payment_files)
     return Part(
         "worker", choices.platform_image, arguments=["python3", "-m", "skypanel.manage.worker"],
-        env=_environment(choices) | opens, files=choices.git_files,
+        env=_environment(choices) | _opened(files), files=files,
         mounts=[(directory, directory, True), (socket, socket, True)],
         copies=choices.copies, where=[f"node.labels.{DATA_LABEL}==yes", "node.role==manager"], grace_s=30,
     )  # fmt: skip

@@ -31,6 +31,7 @@ def upgrade() -> None:
     _columns()
     _ledger()
     _usage()
+    _payments()
     _from_now_on()
     install(TRIGGERS, op.get_bind())
 
@@ -88,7 +89,7 @@ def _ledger() -> None:
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("organization_id", sa.String(length=36), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
-        sa.Column("key", sa.String(length=120), nullable=False),
+        sa.Column("key", sa.String(length=400), nullable=False),
         sa.Column("hour", UtcDateTime(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("author", sa.String(length=254), nullable=False),
@@ -172,6 +173,47 @@ def _usage() -> None:
     )
 
 
+def _payments() -> None:
+    op.create_table(
+        "topups",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("organization_id", sa.String(length=36), nullable=False),
+        sa.Column("request_key", sa.String(length=64), nullable=True),
+        sa.Column("session_id", sa.String(length=255), nullable=True),
+        sa.Column("payment_id", sa.String(length=255), nullable=True),
+        sa.Column("url", sa.Text(), nullable=True),
+        sa.Column("amount_micro", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("refunded_micro", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=254), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("ask_at", UtcDateTime(), nullable=True),
+        sa.Column("settled_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("amount_micro > 0", name=op.f("ck_topups_amount")),
+        sa.ForeignKeyConstraint(["organization_id"], ["organizations.id"], name=op.f("fk_topups_organization_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_topups")),
+        *(sa.UniqueConstraint(name, name=op.f(f"uq_topups_{name}"))
+          for name in ("request_key", "session_id", "payment_id")),
+    )  # fmt: skip
+    op.create_index("ix_topups_organization", "topups", ["organization_id", "id"])
+    op.create_index("ix_topups_ask", "topups", ["ask_at"])
+    op.create_table(
+        "payment_events",
+        sa.Column("id", sa.String(length=255), nullable=False),
+        sa.Column("kind", sa.String(length=120), nullable=False),
+        sa.Column("payment_id", sa.String(length=255), nullable=True),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("received_at", UtcDateTime(), nullable=False),
+        sa.Column("handled_at", UtcDateTime(), nullable=True),
+        sa.Column("outcome", sa.String(length=20), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payment_events")),
+    )
+    op.create_index(op.f("ix_payment_events_payment_id"), "payment_events", ["payment_id"])
+    op.create_index(op.f("ix_payment_events_handled_at"), "payment_events", ["handled_at"])
+
+
 def _from_now_on() -> None:
     now = sa.bindparam("now", datetime.now(UTC), UtcDateTime())
     connection = op.get_bind()
@@ -191,8 +233,8 @@ def _from_now_on() -> None:
 
 def downgrade() -> None:
     uninstall(TRIGGERS, op.get_bind())
-    for table in ("billing_hours", "log_volumes", "usage_records", "wallet_states", "ledger_postings",
-                  "ledger_journals", "ledger_accounts", "plan_periods"):  # fmt: skip
+    for table in ("payment_events", "topups", "billing_hours", "log_volumes", "usage_records", "wallet_states",
+                  "ledger_postings", "ledger_journals", "ledger_accounts", "plan_periods"):  # fmt: skip
         op.drop_table(table)
     op.drop_index("ix_apps_recheck", "apps")
     op.drop_index("ix_replicas_serving", "replicas")

@@ -1,0 +1,1 @@
+"""Payments by card: a port, and a driver for Stripe Checkout."""
