@@ -111,6 +111,6 @@ def state(database: Database) -> Iterator[tuple[Any, ...]]:
             "GROUP BY j.organization_id, j.hour ORDER BY 1, 2",
             "SELECT id, status FROM organizations ORDER BY id",
             "SELECT organization_id, warned_hours, suspended_for FROM wallet_states ORDER BY organization_id",
-            "SELECT kind, args, count(*) FROM jobs GROUP BY kind, args ORDER BY 1, 2",
+            "SELECT kind, CAST(args AS text), count(*) FROM jobs GROUP BY 1, 2 ORDER BY 1, 2",
         ):
             yield from (tuple(row) for row in connection.exec_driver_sql(query.replace("%", "%%")))

@@ -35,7 +35,7 @@ BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 APPS, CHUNK = 10_000, 250
 KILLS = int(os.environ.get("SKYPANEL_BILLING_KILLS", "10"))
 HOURS = 2 + KILLS // 5  # so that there is work for all of them
-FUNDS = 50 * 7_000 * HOURS  # of fifty applications: not enough for those who have more, nor for the large one
+FUNDS = 60 * 60_000 * HOURS  # of sixty applications: enough for everybody but the large one
 
 
 @pytest.fixture
