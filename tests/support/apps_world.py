@@ -142,11 +142,16 @@ def build_world(database: Database) -> World:
             organization = Organization(id=new_id(), slug=name, name=name.title(), created_at=NOW)
             session.add(organization)
             session.flush()
-            funds = Entry(organization.id, JournalKind.CREDIT, 1000 * MICRO, f"begin:{name}", "to begin with", "test")
-            post(session, funds, currency=services.currency, now=NOW)
+            fund(session, organization.id, 1000)
             for role in Role:
                 _member(session, world, organization, role)
     return world
+
+
+def fund(session: Session, organization_id: str, amount: int) -> None:
+    """Money in its wallet, of which nobody's activity speaks."""
+    entry = Entry(organization_id, JournalKind.CREDIT, amount * MICRO, f"test:{new_id()}", "to begin with", "tests")
+    post(session, entry, currency="USD", now=NOW)
 
 
 def _member(session: Session, world: World, organization: Organization, role: Role) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from skypanel.activity.record import Actor
-from skypanel.api.admin_queries import OrganizationRow, list_organizations, organization_row, overview
+from skypanel.api.admin_queries import OrganizationRow, organization_rows, overview
 from skypanel.billing.credit import set_billed
 from skypanel.billing.ledger import balances
 from skypanel.billing.wallet import suspensions, told
@@ -21,6 +21,8 @@ from skypanel.http.schema import Amount, PageBody, RequestBody, ResponseBody, Ti
 from skypanel.http.session import ReadSession, WriteSession
 from skypanel.http.viewer import PlatformAdmin
 from skypanel.kit.money import to_decimal_string
+from skypanel.orgs.all_organizations import any_organization, list_all_organizations
+from skypanel.orgs.models import Organization
 from skypanel.orgs.organizations import set_limits
 
 router = api_router(prefix="/api/admin/paas", tag="admin")
@@ -75,7 +77,7 @@ def list_admin_organizations(
 ) -> PageBody[AdminOrganizationBody]:
     """All organizations, newest first."""
     with cursor_checked():
-        found = list_organizations(session, limit=page.limit, cursor=page.cursor)
+        found = list_all_organizations(session, limit=page.limit, cursor=page.cursor)
     return PageBody(items=_organizations(session, services, found.items), next_cursor=found.next_cursor)
 
 
@@ -84,7 +86,7 @@ def get_admin_organization(
     id: str, session: ReadSession, _: PlatformAdmin, services: ServicesDep
 ) -> OneAdminOrganization:
     """One organization, by id or slug."""
-    return OneAdminOrganization(organization=_organizations(session, services, [organization_row(session, id)])[0])
+    return OneAdminOrganization(organization=_organizations(session, services, [any_organization(session, id)])[0])
 
 
 @router.patch("/organizations/{id}", responses=problems(403, 404))
@@ -97,22 +99,25 @@ def set_organization_limits(
     services: ServicesDep,
 ) -> OneAdminOrganization:
     """Sets an organization's own limits, and whether it pays."""
-    row = organization_row(session, id)
+    organization = any_organization(session, id)
     by, now = Actor(admin.email, address), services.clock.now()
     if "max_apps" in body.model_fields_set:
-        set_limits(session, organization=row.organization, max_apps=body.max_apps, by=by, now=now)
+        set_limits(session, organization=organization, max_apps=body.max_apps, by=by, now=now)
     if "billed" in body.model_fields_set:
-        set_billed(session, row.organization, billed=body.billed, by=by, now=now, currency=services.currency)
+        set_billed(session, organization, billed=body.billed, by=by, now=now, currency=services.currency)
     session.flush()
-    return OneAdminOrganization(organization=_organizations(session, services, [row])[0])
+    return OneAdminOrganization(organization=_organizations(session, services, [organization])[0])
 
 
 def _organizations(
-    session: Session, services: Services, rows: Sequence[OrganizationRow]
+    session: Session, services: Services, organizations: Sequence[Organization]
 ) -> list[AdminOrganizationBody]:
-    ids = [row.organization.id for row in rows]
+    ids = [organization.id for organization in organizations]
     left, why = balances(session, ids), suspensions(session, ids)
-    return [_organization(services, row, left[row.organization.id], why.get(row.organization.id)) for row in rows]
+    return [
+        _organization(services, row, left[row.organization.id], why.get(row.organization.id))
+        for row in organization_rows(session, organizations)
+    ]
 
 
 def _organization(services: Services, row: OrganizationRow, left: int, why: str | None) -> AdminOrganizationBody:

@@ -8,7 +8,6 @@ from fastapi import Query, Response
 from pydantic import Field
 
 from skypanel.activity.record import Actor
-from skypanel.api.admin_queries import organization_row
 from skypanel.api.usage import FILE, Form
 from skypanel.api.usage_bodies import AdminUsageBody, OrganizationUsageItem
 from skypanel.api.wallet import shown_wallet
@@ -28,6 +27,7 @@ from skypanel.http.usage import UsageRangeDep, usage_file
 from skypanel.http.viewer import PlatformAdmin
 from skypanel.kit.money import to_decimal_string
 from skypanel.kit.paging import MAX_LIMIT
+from skypanel.orgs.all_organizations import any_organization
 
 router = api_router(prefix="/api/admin/paas", tag="admin")
 
@@ -62,7 +62,7 @@ def get_admin_usage(
 @router.get("/organizations/{id}/wallet", responses=problems(403, 404))
 def get_admin_wallet(id: str, session: ReadSession, _: PlatformAdmin, services: ServicesDep) -> OneWallet:
     """An organization's wallet."""
-    return OneWallet(wallet=shown_wallet(session, services, organization_row(session, id).organization))
+    return OneWallet(wallet=shown_wallet(session, services, any_organization(session, id)))
 
 
 @router.get("/organizations/{id}/wallet/transactions", responses=problems(403, 404))
@@ -70,7 +70,7 @@ def list_admin_wallet_transactions(
     id: str, session: ReadSession, _: PlatformAdmin, services: ServicesDep, page: PagingDep
 ) -> PageBody[TransactionBody]:
     """What an organization's wallet got and paid, newest first."""
-    organization = organization_row(session, id).organization
+    organization = any_organization(session, id)
     with cursor_checked():
         found = transactions(session, organization.id, limit=page.limit, cursor=page.cursor)
     return page_body(found, lambda each: transaction_body(each, services.currency))
@@ -87,7 +87,7 @@ def add_wallet_entry(
 ) -> OneTransaction:
     """Credits, adjusts or refunds, with a reason that the organization sees. What is entered stays; a mistake is
     adjusted. An organization that only lacked money is resumed."""
-    organization = organization_row(session, id).organization
+    organization = any_organization(session, id)
     journal_id = enter(
         session, organization, kind=JournalKind(body.kind), amount_micro=amount_of("amount", body.amount),
         reason=body.reason, by=Actor(admin.email, address), now=services.clock.now(), currency=services.currency,
@@ -103,7 +103,7 @@ def suspend_organization(
     id: str, session: WriteSession, admin: PlatformAdmin, address: ClientAddress, services: ServicesDep
 ) -> OneWallet:
     """Puts everything of it to rest until an admin resumes it; a refill does not."""
-    organization = organization_row(session, id).organization
+    organization = any_organization(session, id)
     suspend(session, organization, ADMIN, by=Actor(admin.email, address), now=services.clock.now())
     return OneWallet(wallet=shown_wallet(session, services, organization))
 
@@ -113,7 +113,7 @@ def resume_organization(
     id: str, session: WriteSession, admin: PlatformAdmin, address: ClientAddress, services: ServicesDep
 ) -> OneWallet:
     """Brings everything back as it was, when its wallet carries an hour of it or it pays nothing."""
-    organization = organization_row(session, id).organization
+    organization = any_organization(session, id)
     by = Actor(admin.email, address)
     resume(session, organization, by=by, now=services.clock.now(), currency=services.currency, as_admin=True)
     return OneWallet(wallet=shown_wallet(session, services, organization))

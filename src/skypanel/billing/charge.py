@@ -20,6 +20,7 @@ from skypanel.billing.meter import Metered, apps_of_hour, rate_hour
 from skypanel.billing.models import BillingHour, JournalKind, UsageRecord
 from skypanel.billing.running_dry import after_charge
 from skypanel.db import Database, Session
+from skypanel.db.changes import touch
 from skypanel.deployments.models import Replica
 from skypanel.kit.clock import Clock
 from skypanel.orgs.models import Organization
@@ -110,6 +111,7 @@ def charge(session: Session, hour: datetime, apps: Sequence[Metered], *, currenc
     for app in apps:
         if app.id in rated:
             mine.setdefault(app.organization_id, []).append(app)
+    touch(session, [f"organization:{each}" for each in mine])
     sums = {
         each: sum(line.amount_micro for app in found for line in rated[app.id]) for each, found in mine.items()
     }  # fmt: skip

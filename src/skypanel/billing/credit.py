@@ -24,7 +24,7 @@ def enter(
 ) -> str:  # fmt: skip
     """The id of the journal. A credit or refund adds; an adjustment may take, and so does a payment that is sent back
     or disputed. `key`: of what must not happen twice. An organization that only lacked money is resumed. Raises
-    Invalid."""
+    Invalid, and IntegrityError for a key that has been used."""
     plain = " ".join(reason.split())
     errors = []
     if amount_micro == 0 or abs(amount_micro) > LARGEST_MICRO:

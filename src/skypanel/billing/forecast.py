@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
@@ -25,36 +26,53 @@ def hour_costs(*, plan: str, price: int, replicas: int, stored_bytes: int = 0, s
     return sum(line.amount_micro for line in lines)
 
 
-def cost_of_app(session: Session, app: App, *, replicas: int, plan: Plan | None = None) -> int:
-    """An hour of it with so many replicas of all its process types, and with the releases that are kept of it.
-    `plan`: as if it had chosen that one."""
+def kept_bytes(session: Session, app: App) -> int:
+    """Of the releases that are kept of it."""
     kept = sa.select(sa.func.coalesce(sa.func.sum(Slug.size_bytes), 0))
-    size = int(session.scalar(kept.where(Slug.app_id == app.id, Slug.removed_at.is_(None))) or 0)
+    return int(session.scalar(kept.where(Slug.app_id == app.id, Slug.removed_at.is_(None))) or 0)
+
+
+def cost_with(app: App, *, replicas: int, stored_bytes: int, plan: Plan | None = None) -> int:
+    """An hour of it with so many replicas of all its process types. `plan`: as if it had chosen that one."""
     terms: App | Plan = app if plan is None else plan
     return hour_costs(
         plan=app.plan_slug if plan is None else plan.slug, price=terms.price_per_hour_micro, replicas=replicas,
-        stored_bytes=size, storage_price=terms.storage_price_micro,
+        stored_bytes=stored_bytes, storage_price=terms.storage_price_micro,
     )  # fmt: skip
 
 
 def burns(session: Session, organizations: Collection[str], *, without: str = "") -> Mapping[str, int]:
     """Organization -> micro-units an hour, as things are: what serves, and what is kept. `without`: an application
     that is left out."""
+    by = Replica.organization_id, App.organization_id
+    return {**dict.fromkeys(organizations, 0), **_burns(session, organizations, *by, without=without)}
+
+
+def burns_of_apps(session: Session, organization_id: str) -> Mapping[str, int]:
+    """Application -> micro-units an hour; those that use nothing are missing."""
+    return _burns(session, [organization_id], Replica.app_id, App.id)
+
+
+def _burns(
+    session: Session, organizations: Collection[str], serves: sa.SQLColumnExpression[str],
+    keeps: sa.SQLColumnExpression[str], *, without: str = "",
+) -> dict[str, int]:  # fmt: skip
+    """By a column of replicas, which is the same of applications."""
     serving = (
-        sa.select(Replica.organization_id, Replica.plan_slug, Replica.price_per_hour_micro, sa.func.count())
+        sa.select(serves, Replica.plan_slug, Replica.price_per_hour_micro, sa.func.count())
         .where(
             Replica.organization_id.in_(organizations),
             Replica.metered_from.is_not(None),
             Replica.metered_until.is_(None),
             Replica.app_id != without,
         )
-        .group_by(Replica.organization_id, Replica.plan_slug, Replica.price_per_hour_micro)
+        .group_by(serves, Replica.plan_slug, Replica.price_per_hour_micro)
     )
-    found = dict.fromkeys(organizations, 0)
-    for organization_id, plan, price, count in session.execute(serving):  # whole hours: nothing to round by app
-        found[organization_id] += hour_costs(plan=plan, price=price, replicas=count)
+    found = defaultdict[str, int](int)
+    for key, plan, price, count in session.execute(serving):  # whole hours: nothing to round by app
+        found[key] += hour_costs(plan=plan, price=price, replicas=count)
     kept = (
-        sa.select(App.organization_id, App.id, App.plan_slug, App.storage_price_micro, sa.func.sum(Slug.size_bytes))
+        sa.select(keeps, App.plan_slug, App.storage_price_micro, sa.func.sum(Slug.size_bytes))
         .join(Slug, Slug.app_id == App.id)
         .where(
             App.organization_id.in_(organizations), App.deleted_at.is_(None), App.storage_price_micro > 0,
@@ -62,10 +80,8 @@ def burns(session: Session, organizations: Collection[str], *, without: str = ""
         )
         .group_by(App.organization_id, App.id, App.plan_slug, App.storage_price_micro)
     )  # fmt: skip
-    for organization_id, _, plan, price, size in session.execute(kept, execution_options={"yield_per": 1000}):
-        found[organization_id] += hour_costs(
-            plan=plan, price=0, replicas=0, stored_bytes=int(size), storage_price=price
-        )
+    for key, plan, price, size in session.execute(kept, execution_options={"yield_per": 1000}):
+        found[key] += hour_costs(plan=plan, price=0, replicas=0, stored_bytes=int(size), storage_price=price)
     return found
 
 

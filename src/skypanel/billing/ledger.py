@@ -23,6 +23,7 @@ from skypanel.billing.models import (
     WalletState,
 )
 from skypanel.db import Session
+from skypanel.db.changes import touch
 from skypanel.kit.ids import new_id
 
 
@@ -40,6 +41,7 @@ class Entry:
 
 
 def wallet_of(organization_id: str) -> str:
+    """The id of its account, and the topic of what shows its money."""
     return f"wallet:{organization_id}"
 
 
@@ -70,6 +72,7 @@ def post_all(session: Session, entries: Sequence[Entry], *, currency: str, now: 
         })  # fmt: skip
     session.execute(sa.insert(LedgerPosting.__table__), postings)  # type: ignore[arg-type]  # SQLAlchemy says FromClause
     session.execute(sa.insert(LedgerJournal.__table__), journals)  # type: ignore[arg-type]
+    touch(session, [topic for each in organizations for topic in (f"organization:{each}", wallet_of(each))])
     return [str(journal["id"]) for journal in journals]
 
 

@@ -54,9 +54,6 @@ class LedgerAccount(Base):
 
     __table_args__ = (CheckConstraint("(kind = 'wallet') = (organization_id IS NOT NULL)", name="owner"),)
 
-    def topics(self) -> tuple[str, ...]:
-        return (f"organization:{self.organization_id}",)
-
 
 class LedgerJournal(Base):
     """One event of money; its postings sum to zero. `key`: what makes it happen once."""
@@ -153,7 +150,7 @@ class WalletState(Base):
     __table_args__ = (CheckConstraint("cap_micro > 0", name="cap"),)
 
     def topics(self) -> tuple[str, ...]:
-        return (f"organization:{self.organization_id}",)
+        return (f"organization:{self.organization_id}", f"wallet:{self.organization_id}")
 
 
 class TopupState(StrEnum):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from skypanel.activity.record import PLATFORM_ACTOR, Actor, record
 from skypanel.apps.models import App, Wanted
-from skypanel.billing.forecast import burns, cost_of_app, hours_left, month_of
+from skypanel.billing.forecast import burns, cost_with, hours_left, kept_bytes, month_of
 from skypanel.billing.ledger import balance, balances, state_of
 from skypanel.billing.models import AccountKind, LedgerAccount, LedgerJournal, LedgerPosting, WalletState
 from skypanel.db import Session
@@ -119,16 +119,13 @@ def suspend(session: Session, organization: Organization, why: str, *, by: Actor
 def resume(
     session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str, as_admin: bool = False
 ) -> None:
-    """As it was. What the platform's admin has suspended only he resumes (`as_admin`). Raises Conflict
-    (`not_suspended`, `suspended_by_admin`, `funds_missing`, `cap_reached`)."""
+    """As it was. What the platform's admin has suspended only an admin resumes (`as_admin`). Raises
+    Conflict (`not_suspended`, `suspended_by_admin`, `funds_missing`, `cap_reached`)."""
     if organization.status != OrganizationStatus.SUSPENDED:
         raise Conflict(f"{organization.name} is not suspended.", code="not_suspended")
     if not as_admin and state_of(session, organization.id).suspended_for == ADMIN:
-        raise Conflict(
-            f"{organization.name} was suspended by the platform's admin: ask him to resume it.",
-            code="suspended_by_admin",
-        )
-    why = _in_the_way(session, organization, now=now, currency=currency)
+        raise Conflict(f"{TOLD[ADMIN]} Only the admin resumes it.", code="suspended_by_admin")
+    why = what_hinders(session, organization, now=now, currency=currency)
     if why is not None:
         raise why
     _resume(session, organization, by=by, now=now)
@@ -143,10 +140,11 @@ def _resume(session: Session, organization: Organization, *, by: Actor, now: dat
     _tell(session, organization, "organization.resumed", message, by, now, apps=count)
 
 
-def _in_the_way(session: Session, organization: Organization, *, now: datetime, currency: str) -> Conflict | None:
+def what_hinders(session: Session, organization: Organization, *, now: datetime, currency: str) -> Conflict | None:
+    """Why it cannot be resumed now; None when it can."""
     if not organization.billed:
         return None
-    state, left = state_of(session, organization.id), balance(session, organization.id)
+    left, cap = balance(session, organization.id), _states(session, [organization.id]).get(organization.id)
     needed = hour_when_resumed(session, organization.id)
     if left <= 0 or left < needed:
         return Conflict(
@@ -154,8 +152,8 @@ def _in_the_way(session: Session, organization: Organization, *, now: datetime, 
             f"{to_decimal_string(needed)} {currency}. Refill it first.",
             code="funds_missing",
         )
-    month = month_of(now)
-    if state.cap_micro is not None and _spent(session, [organization.id], month)[organization.id] >= state.cap_micro:
+    month, most = month_of(now), None if cap is None else cap.cap_micro
+    if most is not None and _spent(session, [organization.id], month)[organization.id] >= most:
         return Conflict("Its cap of this month is spent. Raise the cap first.", code="cap_reached")
     return None
 
@@ -167,7 +165,10 @@ def hour_when_resumed(session: Session, organization_id: str) -> int:
     )
     apps = list(session.scalars(query))
     standing = standing_of(session, apps)
-    return sum(cost_of_app(session, app, replicas=sum(standing[app.id].formation.values())) for app in apps)
+    return sum(
+        cost_with(app, replicas=sum(standing[app.id].formation.values()), stored_bytes=kept_bytes(session, app))
+        for app in apps
+    )
 
 
 def refilled(session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str) -> bool:
@@ -177,7 +178,7 @@ def refilled(session: Session, organization: Organization, *, by: Actor, now: da
     state.warned_hours = None
     if organization.status != OrganizationStatus.SUSPENDED or state.suspended_for == ADMIN:
         return False
-    if _in_the_way(session, organization, now=now, currency=currency) is not None:
+    if what_hinders(session, organization, now=now, currency=currency) is not None:
         return False
     _resume(session, organization, by=by, now=now)
     return True

@@ -35,6 +35,10 @@ class Statement:
     kinds: dict[str, int]
     usage: Sequence[Usage]
 
+    @property
+    def last_day(self) -> datetime:
+        return self.end - timedelta(days=1)
+
 
 def transactions(session: Session, organization_id: str, *, limit: int, cursor: str | None) -> Page[Transaction]:
     """Newest first. Raises ValueError for a cursor that is none of ours."""

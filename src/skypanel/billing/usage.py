@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 import sqlalchemy as sa
 
 from skypanel.apps.models import App, PlanPeriod
 from skypanel.apps.queries import ID_OR_SLUG
-from skypanel.billing.core.hours import HOUR
+from skypanel.billing.core.hours import HOUR, HOUR_S
 from skypanel.billing.models import UsageRecord
 from skypanel.builds.models import Slug
 from skypanel.db import Session
@@ -86,6 +87,10 @@ class Interval:
     @property
     def seconds(self) -> int:
         return int((self.end - self.start).total_seconds())
+
+    @property
+    def micro(self) -> Fraction:
+        return Fraction(self.seconds * self.price_per_hour_micro, HOUR_S)
 
 
 SUMS = [
@@ -298,6 +303,14 @@ def spent(session: Session, organization_id: str, *, since: datetime, until: dat
     """In hours that begin in [since, until), in micro-units."""
     query = sa.select(sa.func.coalesce(sa.func.sum(UsageRecord.amount_micro), 0)).where(
         UsageRecord.organization_id == organization_id, UsageRecord.hour >= since, UsageRecord.hour < until
+    )
+    return int(session.scalar(query) or 0)
+
+
+def spent_by_app(session: Session, app: App, *, since: datetime) -> int:
+    """In hours from then on, in micro-units."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(UsageRecord.amount_micro), 0)).where(
+        UsageRecord.app_id == app.id, UsageRecord.hour >= since
     )
     return int(session.scalar(query) or 0)
 

@@ -9,6 +9,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from skypanel.accounts.models import User
+from skypanel.billing.ledger import wallet_of
+from skypanel.billing.wallet import Glance, glances
 from skypanel.dashboard.cookies import ORGANIZATION, SESSION
 from skypanel.dashboard.no_organization import NoOrganization
 from skypanel.errors import NotFound, Unauthenticated
@@ -29,12 +31,14 @@ class Account:
     organization: Organization
     organizations: Sequence[Organization]
     session_id: str
+    wallet: Glance  # the organization's
     machines_lost: int = 0  # for platform admins alone
 
     @property
     def topics(self) -> frozenset[str]:
         """What the frame around each of his pages follows."""
-        return frozenset({NODES}) if self.user.is_admin else frozenset()
+        followed = {wallet_of(self.organization.id)}
+        return frozenset(followed | {NODES} if self.user.is_admin else followed)
 
     def may(self, permission: str) -> bool:
         """For templates: `account.may("deploy")`. Raises ValueError for a permission that there is none of."""
@@ -81,7 +85,8 @@ def current_account(request: Request, session: DbSession, address: ClientAddress
     chosen = next((one for one in organizations if one.id == wanted), organizations[0])
     viewer = the_viewer(session, user=person.user, organization=chosen.id, address=address)
     lost = count_lost(session) if person.user.is_admin else 0
-    return Account(person.user, viewer, chosen, organizations, person.session_id, lost)
+    wallet = glances(session, [chosen])[chosen.id]
+    return Account(person.user, viewer, chosen, organizations, person.session_id, wallet, lost)
 
 
 CurrentAccount = Annotated[Account, Depends(current_account)]

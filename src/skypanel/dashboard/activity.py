@@ -25,7 +25,7 @@ router = page_router()
 PER_PAGE = 50
 FAMILIES = {
     "app.": "applications", "deployment.": "deployments", "env.": "variables", "replica.": "replicas",
-    "member.": "members", "invitation.": "invitations", "organization.": "the organization",
+    "member.": "members", "invitation.": "invitations", "organization.": "the organization", "wallet.": "the wallet",
 }  # fmt: skip
 RANGES = {"24h": ("last 24 hours", 1), "7d": ("last 7 days", 7), "30d": ("last 30 days", 30)}
 Word = Annotated[str, Query(max_length=254)]

@@ -7,19 +7,20 @@ from typing import Annotated
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from skypanel.apps.models import App
 from skypanel.apps.queries import list_apps
+from skypanel.billing.forecast import month_of
+from skypanel.billing.usage import spent_by_app
 from skypanel.dashboard.account import Account, CurrentAccount
 from skypanel.dashboard.app_page import app_view, seen_app
 from skypanel.dashboard.live import View, live_page
 from skypanel.dashboard.page_route import page_router
+from skypanel.dashboard.prices import prices_of_scales
 from skypanel.db import Session
 from skypanel.deployments.queries import list_deployments, replicas_of, slugs_of, versions_of
-from skypanel.deployments.standing import Standing, cost_with, standing_of
-from skypanel.http.context import Services, ServicesDep
+from skypanel.deployments.standing import standing_of
+from skypanel.http.context import ServicesDep
 from skypanel.http.paging import cursor_checked
 from skypanel.http.session import ReadSession
-from skypanel.kit.money import HOURS_PER_MONTH, to_decimal_string
 
 router = page_router()
 
@@ -55,7 +56,7 @@ def show_app(
 ) -> Response:
     def load(session: Session, account: Account) -> View:
         app = seen_app(session, account, id)
-        replicas = replicas_of(session, app=app)
+        replicas, standing = replicas_of(session, app=app), standing_of(session, [app])[app.id]
         latest = list_deployments(session, app=app, limit=LATEST, cursor=None).items
         return app_view(
             session,
@@ -67,24 +68,8 @@ def show_app(
             slugs=slugs_of(session, [deployment.slug_id for deployment in latest]),
             replicas=replicas,
             versions=versions_of(session, [replica.deployment_id for replica in replicas]),
-            sliders=sliders_of(services, app, standing_of(session, [app])[app.id]),
+            sliders=prices_of_scales(session, services, account.organization, app, standing),
+            month_micro=spent_by_app(session, app, since=month_of(services.clock.now())),
         )
 
     return live_page(request, account, session, load)
-
-
-def sliders_of(services: Services, app: App, standing: Standing) -> list[tuple[str, int, list[str]]]:
-    """Process type, wanted replicas, and for each number of replicas the line that says what it means."""
-    return [
-        (name, wanted, [_line(services, app, standing, name, count) for count in range(app.max_replicas + 1)])
-        for name, wanted in standing.formation.items()
-    ]
-
-
-def _line(services: Services, app: App, standing: Standing, process_type: str, count: int) -> str:
-    hour = cost_with(app, standing, process_type=process_type, replicas=count)
-    month = to_decimal_string(round(hour * HOURS_PER_MONTH, -4))
-    return (
-        f"{count} of {app.max_replicas} replicas · {to_decimal_string(hour)} {services.currency} per hour · "
-        f"about {month} {services.currency} per month"
-    )

@@ -17,6 +17,7 @@ router = page_router()
 STATUSES = (
     "created", "queued", "building", "deploying", "running", "superseded", "stopped", "suspended", "failed", "crashed",
     "cancelled", "starting", "healthy", "unhealthy", "backoff", "draining", "ready", "lost", "joining", "drained",
+    "active", "low", "free",
 )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from skypanel.db import Session
-from skypanel.errors import SkyPanelError
+from skypanel.errors import FieldError, Invalid, SkyPanelError
+from skypanel.kit.money import from_decimal_string
 
 T = TypeVar("T")
 
@@ -32,3 +33,12 @@ def attempt(session: Session, verb: Callable[[], T]) -> tuple[T | None, Refused]
     except SkyPanelError as error:
         at_fields = {problem.field: problem.message for problem in error.errors}
         return None, Refused(error.status, error.detail, at_fields)
+
+
+def amount_of(text: str, *, field: str) -> int:
+    """`12.50` or `-3`, in micro-units. Raises Invalid."""
+    try:
+        return from_decimal_string(text.strip().replace(",", ".", 1))
+    except ValueError as error:
+        problem = "Write an amount such as 25 or 12.50, with up to six decimals."
+        raise Invalid(problem, errors=[FieldError(field, problem)]) from error

@@ -17,14 +17,13 @@ from skypanel.dashboard.cookies import OwnForm
 from skypanel.dashboard.forms import Refused, attempt
 from skypanel.dashboard.page_route import page_router, see
 from skypanel.dashboard.pages import page
+from skypanel.dashboard.prices import prices_of_new
 from skypanel.db import Session
 from skypanel.deployments.models import Deployment
 from skypanel.http import verbs
 from skypanel.http.context import Services, ServicesDep
 from skypanel.http.session import ReadSession, WriteSession
-from skypanel.kit.money import HOURS_PER_MONTH, to_decimal_string
 from skypanel.orgs.access import Permission, require
-from skypanel.orgs.models import Plan
 from skypanel.orgs.plans import list_active_plans
 
 router = page_router()
@@ -98,7 +97,7 @@ def _form(
     refused: Refused,
 ) -> Response:
     plans = list_active_plans(session)
-    costs = {plan.slug: _cost_lines(services, plan) for plan in plans}
+    costs = prices_of_new(session, services, account.organization, plans)
     chosen = str(given["plan"]) or next(iter(costs), "")
     return page(
         request,
@@ -110,22 +109,7 @@ def _form(
         problem=refused.problem,
         plans=plans,
         costs=costs,
-        cost=dict(enumerate(costs.get(chosen, []))).get(int(str(given["replicas"])), ""),
+        cost=dict(enumerate(costs.get(chosen, []))).get(int(str(given["replicas"]))),
         buildpack_names=sorted(row.name for row in session.query(BuildpackName)),
         address=services.app_url("NAME"),
-    )
-
-
-def _cost_lines(services: Services, plan: Plan) -> list[str]:
-    return [cost_line(services, plan, count) for count in range(plan.max_replicas + 1)]
-
-
-def cost_line(services: Services, plan: Plan, replicas: int) -> str:
-    """`2 replicas · 0.0694 USD per hour · about 50.66 USD per month`."""
-    hour = plan.price_per_hour_micro * replicas
-    month = to_decimal_string(round(hour * HOURS_PER_MONTH, -4))
-    noun = "replica" if replicas == 1 else "replicas"
-    return (
-        f"{replicas} {noun} · {to_decimal_string(hour)} {services.currency} per hour · "
-        f"about {month} {services.currency} per month"
     )

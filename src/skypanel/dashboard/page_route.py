@@ -16,6 +16,8 @@ from skypanel.dashboard.no_organization import NoOrganization
 from skypanel.dashboard.pages import page
 from skypanel.errors import SkyPanelError, TooMany, Unauthenticated
 
+ABOUT_MONEY = {"funds_missing": "The wallet does not carry this", "organization_suspended": "Suspended"}
+
 
 class PageRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -32,7 +34,9 @@ class PageRoute(APIRoute):
                 response.delete_cookie(SESSION, path="/")
                 return response
             except SkyPanelError as error:
-                response = _error_page(request, error.status, error.title, error.detail)
+                helps = error.code in ABOUT_MONEY
+                title = ABOUT_MONEY.get(error.code, error.title)
+                response = _error_page(request, error.status, title, error.detail, wallet=helps)
                 if isinstance(error, TooMany):
                     response.headers["Retry-After"] = str(error.retry_after_s)
                 return response
@@ -43,8 +47,11 @@ class PageRoute(APIRoute):
         return handle
 
 
-def _error_page(request: Request, status: int, title: str, detail: str) -> Response:
-    return page(request, "error.html", status=status, title=title, detail=detail, back=_came_from(request))
+def _error_page(request: Request, status: int, title: str, detail: str, *, wallet: bool = False) -> Response:
+    """`wallet`: the wallet's page helps."""
+    return page(
+        request, "error.html", status=status, title=title, detail=detail, back=_came_from(request), wallet=wallet
+    )
 
 
 def _came_from(request: Request) -> str | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from fractions import Fraction
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
@@ -19,7 +20,7 @@ from skypanel.dashboard.cookies import VISIT, form_token, new_visit, set_cookie,
 from skypanel.dashboard.notices import NOTICE, read_notice
 from skypanel.http.context import services
 from skypanel.kit.clock import rfc3339
-from skypanel.kit.money import HOURS_PER_MONTH, to_decimal_string
+from skypanel.kit.money import HOURS_PER_MONTH, MICRO, to_decimal_string
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -88,6 +89,38 @@ def memory_shown(mib: int) -> str:
     return f"{mib} MB" if mib < 1024 else f"{round(mib / 1024, 1):g} GB"
 
 
+def rounded_money(micro: int) -> str:
+    """`12.34`: for a glance; cut off and not rounded up, so that nobody counts on what is not there."""
+    if abs(micro) < 10_000:
+        return to_decimal_string(micro)
+    cents = abs(micro) // 10_000
+    return f"{'-' if micro < 0 else ''}{cents // 100}.{cents % 100:02d}"
+
+
+def hours_shown(hours: int) -> str:
+    """`1 hour`, `59 hours`, `12 days`: how long a wallet lasts."""
+    if hours > 96:
+        return f"{hours // 24:,} days".replace(",", " ")
+    return "1 hour" if hours == 1 else f"{hours} hours"
+
+
+def grouped(number: int) -> str:
+    """`2 700`, with spaces that do not break."""
+    return f"{number:,}".replace(",", "\N{NO-BREAK SPACE}")
+
+
+def hour_named(moment: datetime) -> str:
+    """`2026-05-01 12:00`: an hour of UTC by its beginning."""
+    return moment.strftime("%Y-%m-%d %H:%M")
+
+
+def amount_shown(micro: Fraction) -> str:
+    """Of a part of a sum, which need not be whole micro-units: `0.005175`, or as many digits as tell it apart."""
+    exact = micro / MICRO
+    text = f"{float(exact):.9f}".rstrip("0")
+    return text if Fraction(text) == exact else f"{float(exact):.9f}…"
+
+
 def author_shown(author: str) -> str:
     """`Ann Lee` of `Ann Lee <ann@example.org>`."""
     return author.partition(" <")[0]
@@ -118,13 +151,18 @@ templates = Environment(
 )
 templates.filters.update(
     ago=ago,
+    amount=amount_shown,
     author=author_shown,
     bytes=bytes_shown,
     cpu=cpu_shown,
+    grouped=grouped,
+    hour=hour_named,
+    hours=hours_shown,
     inline_code=inline_code,
     memory=memory_shown,
     money=to_decimal_string,
     rfc3339=rfc3339,
+    rounded_money=rounded_money,
     seconds=seconds_shown,
 )
 templates.globals.update(asset=asset, region=region, hours_per_month=HOURS_PER_MONTH)

@@ -19,11 +19,17 @@ MOST_APPS = 8
 PAGES = (
     ("Applications", "/apps"),
     ("New application", "/apps/new"),
+    ("Usage", "/usage"),
+    ("Wallet", "/wallet"),
     ("Activity", "/activity"),
     ("Members", "/members"),
     ("API tokens", "/tokens"),
 )
-ADMIN_PAGES = (("Machines", "/admin/machines"),)
+ADMIN_PAGES = (
+    ("Machines", "/admin/machines"),
+    ("All organizations", "/admin/organizations"),
+    ("Usage reports", "/admin/usage"),
+)
 TABS = (
     ("overview", ""),
     ("deployments", "/deployments"),

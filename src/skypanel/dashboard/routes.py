@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from skypanel.dashboard import (
     activity,
+    admin_organizations,
     app_verbs,
     apps,
     components,
@@ -21,6 +22,8 @@ from skypanel.dashboard import (
     settings_page,
     sign_in,
     tokens,
+    usage,
+    wallet,
 )
 from skypanel.dashboard.assets import add_assets
 from skypanel.dashboard.page_route import page_router
@@ -29,6 +32,7 @@ from skypanel.dashboard.page_route import page_router
 PAGES = (
     sign_in, organizations, members, tokens, activity, palette, components,
     new_app, apps, deployments, logs, environment, settings_page, app_verbs, new_machine, machines,
+    usage, wallet, admin_organizations,
 )  # fmt: skip
 
 

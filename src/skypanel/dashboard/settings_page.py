@@ -19,6 +19,7 @@ from skypanel.dashboard.forms import Refused, attempt
 from skypanel.dashboard.live import View, live_page
 from skypanel.dashboard.notices import tell
 from skypanel.dashboard.page_route import page_router, see
+from skypanel.dashboard.prices import prices_of_plans
 from skypanel.db import Session
 from skypanel.deployments.clear_cache import request_clear_cache
 from skypanel.deployments.requests import request_delete
@@ -181,6 +182,7 @@ def _page(
 
     def load(session: Session, account: Account) -> View:
         app = seen_app(session, account, id)
+        plans = list_active_plans(session)
         now: dict[str, object] = {
             "name": app.name,
             "git_url": app.git_url,
@@ -198,7 +200,8 @@ def _page(
             given={**now, **(given or {})},
             refused=refused,
             problem=refused.problem,
-            plans=list_active_plans(session),
+            plans=plans,
+            prices=prices_of_plans(session, services, account.organization, app, plans),
             buildpack_names=sorted(row.name for row in session.query(BuildpackName)),
         )
 

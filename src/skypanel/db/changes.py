@@ -1,8 +1,9 @@
 """What was committed, told to whoever shows it: pages follow topics such as `app:<id>`, in any process of the platform.
 
-A row says which topics it belongs to (`Base.topics`). Each flush collects the topics of the rows it wrote; when, and
-only when, the transaction commits, one message with all of them goes to every listening process. A message is a hint:
-who is woken looks into the database, and looks by the clock too, rarely, in case one was lost.
+A row says which topics it belongs to (`Base.topics`). Each flush collects the topics of the rows it wrote, and `touch`
+names those of rows written past the ORM; when, and only when, the transaction commits, one message with all of them
+goes to every listening process. A message is a hint: who is woken looks into the database, and looks by the clock too,
+rarely, in case one was lost.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from skypanel.db.wakers import LARGEST, LocalWaker, Waker
 CHANNEL = "skypanel_changes"
 EVERYTHING = "*"
 _PENDING = "changed topics"
+_TELL = "tell changes"
 
 
 class Subscription:
@@ -44,6 +46,7 @@ class Changes:
     def announce_for(self, database: Database) -> None:
         """From now on, commits of `database` in this process are told."""
         database.after_flush(self._flushed)
+        database.sessions_know(_TELL, self._tell)
 
     def subscribe(self, wake: Callable[[], None]) -> Subscription:
         """`wake()` is called, in any thread, after each commit that touched one of the subscription's topics."""
@@ -74,11 +77,21 @@ class Changes:
             subscription.wake()
 
     def _flushed(self, session: Session, *_: Any) -> None:
+        self._tell(session, _topics_of((*session.new, *session.dirty, *session.deleted)))
+
+    def _tell(self, session: Session, changed: Iterable[str]) -> None:
         told: set[str] = session.info.setdefault(_PENDING, set())  # a session is one transaction
-        topics = _topics_of((*session.new, *session.dirty, *session.deleted)) - told
+        topics = set(changed) - told
         if topics:
             told |= topics
             self._waker.announce(session, _message(topics))
+
+
+def touch(session: Session, topics: Iterable[str]) -> None:
+    """For rows that no flush writes: bulk statements, and what triggers do. Told at the commit, each topic once."""
+    tell: Callable[[Session, Iterable[str]], None] | None = session.info.get(_TELL)
+    if tell is not None:
+        tell(session, topics)
 
 
 def _topics_of(rows: Iterable[Any]) -> set[str]:

@@ -67,6 +67,10 @@ class Database:
         """`hook(session, context)` runs after each flush of a session of this database, within its transaction."""
         event.listen(self._sessions, "after_flush", hook)
 
+    def sessions_know(self, name: str, value: object) -> None:
+        """From now on it stands in each session's `info`."""
+        self._sessions.configure(info={**self._sessions.kw.get("info", {}), name: value})
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -37,11 +37,6 @@ def standing_of(session: Session, apps: Sequence[App]) -> dict[str, Standing]:
     return {app.id: _standing(app, processes.get(app.id, {}), running.get(app.id, 0)) for app in apps}
 
 
-def cost_with(app: App, standing: Standing, *, process_type: str, replicas: int) -> int:
-    """What an hour of the running app would cost with so many replicas of that process type, in micro-units."""
-    return app.price_per_hour_micro * sum({**standing.formation, process_type: replicas}.values())
-
-
 def _standing(app: App, process_types: Mapping[str, str], running: int) -> Standing:
     # Before the first release only what was asked for is known.
     formation = formation_of(process_types, app.formation) if process_types else dict(app.formation)

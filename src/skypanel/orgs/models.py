@@ -36,7 +36,7 @@ class Organization(Base):
     created_at: Mapped[datetime]
 
     def topics(self) -> tuple[str, ...]:
-        return (f"organization:{self.id}",)
+        return f"organization:{self.id}", f"wallet:{self.id}"  # its status is the wallet's too
 
 
 class Membership(Base):

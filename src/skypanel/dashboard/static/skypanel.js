@@ -30,15 +30,24 @@ function localClocks(root) {
   });
 }
 
-// The words of a scale form were computed by the server, one line for each number of replicas.
+// What something costs, in words that the server computed; what the wallet does not carry is not to be asked for.
+function tellPrice(form, price, otherwise = "") {
+  form.querySelector("output").textContent = price?.price ?? otherwise;
+  const funds = form.querySelector("[data-funds]");
+  funds.textContent = price?.funds ?? "";
+  funds.className = price?.refused ? "problem-text" : "hint";
+}
+
+// A scale form: the prices stand beside it, one for each number of replicas, and stay live while it is used.
 function slide(form) {
-  const lines = JSON.parse(form.dataset.scale);
   const [slider, number, button] = ["[data-slider]", "[type=number]", "button"].map((part) => form.querySelector(part));
   const show = (value) => {
+    const prices = JSON.parse(document.getElementById(form.dataset.scale)?.dataset.prices ?? "[]");
     number.value = slider.value = value;
-    form.querySelector("output").textContent = lines[value] ?? "";
-    button.disabled = !(value in lines) || value === number.dataset.wanted;
+    tellPrice(form, prices[value]);
+    button.disabled = !(value in prices) || value === number.dataset.wanted || prices[value].refused;
   };
+  form.tellAgain = () => show(number.value);
   slider.hidden = false;
   slider.addEventListener("input", () => show(slider.value));
   number.addEventListener("input", () => show(number.value));
@@ -47,18 +56,37 @@ function slide(form) {
 
 // A new application: the address it will have and what it will cost, from what the server computed.
 function draft(form) {
-  const [costs, output] = [JSON.parse(form.dataset.costs), form.querySelector(".cost")];
+  const costs = JSON.parse(form.dataset.costs);
   const [name, replicas] = [form.elements.name, form.elements.replicas];
   const hint = document.getElementById("name-hint");
   const show = () => {
     const plan = form.querySelector("[name=plan]:checked");
-    const lines = plan ? costs[plan.value] : [];
+    const prices = plan ? costs[plan.value] : [];
     replicas.max = plan?.dataset.max ?? replicas.max;
-    output.textContent = lines[replicas.value] ?? (plan ? `This plan allows up to ${plan.dataset.max}.` : "");
+    const price = prices[replicas.value];
+    tellPrice(form, price, plan ? `This plan allows up to ${plan.dataset.max}.` : "");
+    form.querySelector(".actions button").disabled = price?.refused ?? false;
     const slug = name.value.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "");
     if (slug && hint?.classList.contains("hint")) hint.textContent = `Its address will be ${name.dataset.address.replace("NAME", slug)}, or one like it.`;
   };
   form.addEventListener("input", show);
+  show();
+}
+
+// Another plan for an application: its price, while one is chosen.
+function choose(form) {
+  const prices = JSON.parse(form.dataset.planPrices);
+  form.addEventListener("change", () => {
+    const price = prices[form.querySelector("[name=plan]:checked")?.value];
+    tellPrice(form, price);
+    form.querySelector("button").disabled = price?.refused ?? false;
+  });
+}
+
+// Days belong to one kind of time only.
+function span(select) {
+  const show = () => select.form.querySelectorAll("[data-days]").forEach((days) => { days.hidden = select.value !== "custom"; });
+  select.addEventListener("change", show);
   show();
 }
 
@@ -73,7 +101,10 @@ function enliven(root) {
     };
   });
   root.querySelectorAll("[data-scale]").forEach(slide);
+  root.querySelectorAll("[data-prices]").forEach((prices) => every(`[data-scale="${CSS.escape(prices.id)}"]`, (form) => form.tellAgain?.()));
   root.querySelectorAll("[data-costs]").forEach(draft);
+  root.querySelectorAll("[data-plan-prices]").forEach(choose);
+  root.querySelectorAll("[data-range]").forEach(span);
   root.querySelectorAll("[data-submits-itself] select").forEach((select) => { select.onchange = () => select.form.requestSubmit(); });
   root.querySelectorAll("[data-must-equal]").forEach((input) => {
     const button = input.form.querySelector("button:not([type=button])");
