@@ -283,10 +283,10 @@ def test_scaling_by_a_form(world: Any, browser: Callable[[], Browser]) -> None:
     someone = browser()
     someone.sign_in(OWNER)
     text = someone.go("/apps/shop")
-    lines = json.loads(unescape(re.findall(r"data-scale='([^']*)'", text)[0]))
-    assert lines[3] == "3 of 10 replicas · 0.2082 USD per hour · about 151.99 USD per month"
-    assert lines[2] in text, "the one that is true now is there without a script"
-    assert len(lines) == 11
+    prices = json.loads(unescape(re.findall(r"data-prices='([^']*)'", text)[0]))
+    assert prices[3]["price"] == "3 of 10 replicas · 0.2082 USD per hour · about 151.99 USD per month"
+    assert prices[2]["price"] in text, "the one that is true now is there without a script"
+    assert len(prices) == 11
     assert "Scaling web to 3" in someone.submit("/apps/shop/scale", replicas="3")
     assert 'value="3" data-wanted="3"' in someone.answer.text
     assert jobs(world) == ["app.scale"]
