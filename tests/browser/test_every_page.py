@@ -21,6 +21,8 @@ PAGES = {
     "/members": "/members",
     "/tokens": "/tokens",
     "/activity": "/activity",
+    "/usage": "/usage",
+    "/wallet": "/wallet",
     "/apps": "/apps",
     "/apps/new": "/apps/new",
     "/apps/{id}": "/apps/shop",
@@ -42,11 +44,20 @@ NO_PAGES = {
     "/",
     "/palette",
     "/_components",
+    "/usage.csv",
+    "/admin/usage.csv",
     "/apps/{id}/environment/export",
     "/apps/{id}/deployments/{version}/log.txt",
 }
-# Of platform admins: tests/integration/dashboard/test_machines_in_the_browser.py looks at them, with a whole cluster.
+# tests/integration/dashboard/test_machines_in_the_browser.py looks at those of machines, with a whole cluster, and
+# test_money_in_the_browser.py there at those of money, with hours that have been charged.
 ELSEWHERE = {
+    "/usage/{app_id}",
+    "/usage/{app_id}/{hour}",
+    "/wallet/statements/{month}",
+    "/admin/organizations",
+    "/admin/organizations/{id}",
+    "/admin/usage",
     "/admin/machines",
     "/admin/machines/{name}",
     "/admin/machines/{name}/{verb}",

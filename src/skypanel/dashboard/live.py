@@ -57,12 +57,16 @@ def live_page(request: Request, account: Account, session: Session, load: Load, 
         after = request.headers.get("last-event-id") or request.query_params.get("after") or None
         with cursor_checked():
             lines = view.follow(after) if view.follow is not None else None
-        return ClosingStream(_events(request, load, view, lines))
+        return ClosingStream(_events(request, load, view, view.topics | account.topics, lines))
     return page(request, view.template, status=status, context=view.context, account=account)
 
 
 async def _events(
-    request: Request, load: Load, view: View, lines: AsyncIterator[Sequence[Line]] | None
+    request: Request,
+    load: Load,
+    view: View,
+    topics: frozenset[str],
+    lines: AsyncIterator[Sequence[Line]] | None,
 ) -> AsyncGenerator[bytes, None]:
     loop, woken = asyncio.get_running_loop(), asyncio.Event()
 
@@ -71,7 +75,7 @@ async def _events(
             loop.call_soon_threadsafe(woken.set)
 
     subscription = services(request).changes.subscribe(wake)
-    subscription.topics = view.topics
+    subscription.topics = topics
     queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=8)
     feeds = [_regions(request, load, subscription, woken, queue)]
     if lines is not None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from asgi_server import serving
+from money_world import hours_pass, running, set_balance
 
 from skypanel.accounts.models import UserSession
 from skypanel.api.app import create_api
@@ -98,6 +99,22 @@ def test_a_commit_shows_up_in_the_regions_that_show_it(world: Any, people: Calla
         assert "app-latest" not in changed
         world.release(app_id, version=2)
         assert "version 2" in regions(next(seen))["app-head"]
+
+
+def test_a_charge_shows_up_around_every_page(world: Any, people: Callable[[str], httpx.Client]) -> None:
+    running(world, "Theirs", organization="rival")
+    running(world)
+    client = people(OWNER)
+    with stream(client, "/apps/shop/logs") as page, stream(client, "/wallet") as wallet:
+        assert "1000.00 USD" in regions(next(page))["rail-wallet"]
+        assert "1000.00 USD" in regions(next(wallet))["wallet-figures"]
+        hours_pass(world, 1)
+        assert list(regions(next(page))) == ["rail-wallet"], "nothing else of the page is different"
+        changed = regions(next(wallet))
+        assert "999.9931 USD" in changed["wallet-figures"]
+        assert "999.9931" in changed["wallet-transactions"]
+        set_balance(world, "0.10")
+        assert "14 hours of funds left" in regions(next(page))["wallet-banner"]
 
 
 def test_the_list_follows_its_organization_and_no_other(world: Any, people: Callable[[str], httpx.Client]) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from skypanel.billing.ledger import Entry, post
+from skypanel.billing.models import JournalKind
 from skypanel.db import Database
-from skypanel.db.changes import CHANNEL, Changes
+from skypanel.db.changes import CHANNEL, Changes, touch
 from skypanel.db.wakers import PostgresWaker, SocketWaker
 from skypanel.manage.migrate import load_models
 from skypanel.orgs.models import Organization
@@ -73,6 +75,38 @@ def test_a_commit_wakes_who_follows_its_topics(followed: tuple[Database, Changes
         with database.transaction() as session:
             session.delete(session.get_one(Organization, "one"))
         assert ear.heard()
+
+
+def test_rows_written_past_the_orm_are_told_by_their_writer(followed: tuple[Database, Changes]) -> None:
+    database, changes = followed
+    add(database, "one")
+    with following(changes, "wallet:one") as ear, following(changes, "organization:two") as other:
+        ear.heard(1), other.heard(1)
+        with pytest.raises(RuntimeError), database.transaction() as session:
+            touch(session, ["wallet:one"])
+            raise RuntimeError
+        assert not ear.heard(0.2)
+        with database.transaction() as session:
+            touch(session, ["wallet:one"])
+        assert ear.heard()
+        assert not other.heard(0.2)
+
+
+def test_money_that_moves_wakes_who_shows_it_once(followed: tuple[Database, Changes]) -> None:
+    database, changes = followed
+    add(database, "one")
+    add(database, "two")
+    woken = 0
+    with following(changes, "organization:one", "wallet:one") as ear, following(changes, "wallet:two") as other:
+        ear.heard(1), other.heard(1)
+        with database.transaction() as session:
+            for number in range(3):
+                entry = Entry("one", JournalKind.CREDIT, 5, f"key-{number}", "a present", "tests")
+                post(session, entry, currency="USD", now=NOW)
+        while ear.heard(0.3):
+            woken += 1
+        assert woken == 1
+        assert not other.heard(0.1)
 
 
 def test_what_is_rolled_back_wakes_nobody(followed: tuple[Database, Changes]) -> None:
