@@ -133,7 +133,7 @@ def test_the_whole_life_of_a_wallet(
         books.goto(its_wallet)
         enter(books, "credit", "10", "paid by invoice")
         expect(page.locator("#wallet-banner")).to_be_empty()
-        expect(page.locator("#wallet-figures")).to_contain_text("active")
+        expect(page.locator("#wallet-figures")).to_contain_text("ok")
         seen.go(f"/apps/{name}")
         expect(page.locator("#app-serving")).to_contain_text("2 web replicas healthy, 2 wanted", timeout=WAIT_MS)
         assert owner.get(name).text == "worth every cent"

@@ -32,7 +32,7 @@ def serves_from(world: World, app_id: str, moment: datetime | None = None) -> No
 def leaves_at(world: World, app_id: str, moment: datetime) -> None:
     with world.database.transaction() as session:
         for replica in session.scalars(select(Replica).where(Replica.app_id == app_id)):
-            leaves(replica, at=moment, now=moment)
+            leaves(replica, at=moment)
 
 
 def running(world: World, name: str = "Shop", *, organization: str = "acme", plan: str = "hobby") -> str:

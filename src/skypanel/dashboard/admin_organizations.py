@@ -165,7 +165,7 @@ def show_usage(
 
 @router.get("/admin/usage.csv")
 def export_usage(_: PlatformAdminAccount, services: ServicesDep, asked: AskedTime) -> Response:
-    return usage_file(services, asked.at(services.clock.now()).asked(), organization_id=None)
+    return usage_file(services, asked.at(services.clock.now()).for_file(), organization_id=None)
 
 
 def _page(request: Request, account: Account, session: Session, id: str, refused: Refused, **given: str) -> Response:

@@ -76,7 +76,7 @@ def export_usage(
 ) -> Response:
     require(account.viewer, Permission.MANAGE_MONEY)
     time = asked.at(services.clock.now())
-    return usage_file(services, time.asked(plan=plan), organization_id=account.organization.id)
+    return usage_file(services, time.for_file(plan=plan), organization_id=account.organization.id)
 
 
 @router.get("/usage/{app_id}")

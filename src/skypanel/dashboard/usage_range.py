@@ -11,6 +11,7 @@ from fastapi import Depends, Query
 
 from skypanel.billing.core.hours import hour_of
 from skypanel.billing.forecast import month_of
+from skypanel.errors import Invalid
 from skypanel.http.usage import UsageRange
 
 MONTH, LAST_MONTH, WEEK, CUSTOM = "month", "last-month", "7d", "custom"
@@ -27,6 +28,12 @@ class Range:
     first: str = ""  # days, as they were given
     last: str = ""
     problem: str | None = None
+
+    def for_file(self, *, plan: str = "") -> UsageRange:
+        """Raises Invalid for what is not what was asked for: a page says so, a file cannot."""
+        if self.problem is not None:
+            raise Invalid(self.problem)
+        return self.asked(plan=plan)
 
     def asked(self, *, app: str | None = None, plan: str = "") -> UsageRange:
         return UsageRange(self.since, self.until, app, plan or None)

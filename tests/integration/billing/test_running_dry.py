@@ -131,9 +131,11 @@ def test_what_the_admin_suspended_is_not_lifted_by_money(world: World) -> None:
     assert world.suspended() == {"acme"}
     with world.database.transaction() as session:
         organization = session.get_one(Organization, "acme")
-        resume(session, organization, by=ROOT, now=world.clock.now(), currency=CURRENCY)
-        with pytest.raises(Conflict, match="not suspended"):
+        with pytest.raises(Conflict, match="Only the admin"):
             resume(session, organization, by=ROOT, now=world.clock.now(), currency=CURRENCY)
+        resume(session, organization, by=ROOT, now=world.clock.now(), currency=CURRENCY, as_admin=True)
+        with pytest.raises(Conflict, match="not suspended"):
+            resume(session, organization, by=ROOT, now=world.clock.now(), currency=CURRENCY, as_admin=True)
     assert world.suspended() == set()
 
 

@@ -177,7 +177,7 @@ def test_money_is_given_by_hand(open_page: Callable[..., Watched], world: Any, s
     page.get_by_label("Reason").fill("paid by invoice 17")
     page.get_by_role("button", name="Enter").click()
     expect(page.get_by_role("status").filter(has_text="Credit of 25.00 USD for Acme entered")).to_be_visible()
-    expect(page.locator("#organization-wallet")).to_contain_text("active")
+    expect(page.locator("#organization-wallet")).to_contain_text("ok")
     seen.go("/wallet")
     expect(page.locator("#wallet-transactions")).to_contain_text("paid by invoice 17")
     page.get_by_label("Most to spend in a month").fill("40")
