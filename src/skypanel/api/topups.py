@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Request
@@ -11,21 +10,21 @@ from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import Field
 
 from skypanel.billing.models import Topup, TopupState
-from skypanel.billing.topups import Desk, list_topups
-from skypanel.errors import Conflict, FieldError, Invalid, Unauthenticated
-from skypanel.http.context import ClientAddress, Services, ServicesDep
+from skypanel.billing.topups import list_topups
+from skypanel.errors import Unauthenticated
+from skypanel.http.context import ClientAddress, ServicesDep
 from skypanel.http.paging import PagingDep, cursor_checked
 from skypanel.http.problems import problems
 from skypanel.http.route import api_router
 from skypanel.http.schema import Amount, PageBody, RequestBody, ResponseBody, Timestamp, page_body
 from skypanel.http.session import ReadSession
+from skypanel.http.topups import AT_ONCE, PaymentTurn, start
 from skypanel.http.viewer import CurrentViewer, bearer, identify
-from skypanel.kit.money import from_decimal_string, to_decimal_string
+from skypanel.kit.money import to_decimal_string
 from skypanel.orgs.access import Permission, Viewer, require
 from skypanel.orgs.membership import the_viewer
 
 router = api_router(prefix="/api/paas/wallet", tag="wallet")
-AT_ONCE = 4  # requests that wait for the provider; more of them take no thread
 
 
 class TopupRequest(RequestBody):
@@ -47,10 +46,6 @@ class TopupBody(ResponseBody):
     created_at: Timestamp
     settled_at: Timestamp | None = Field(description="When its state became final")
     url: str | None = Field(description="Where an open one is paid; only for those who may")
-
-
-async def _turn() -> AsyncIterator[None]:
-    yield
 
 
 def short_viewer(
@@ -75,7 +70,7 @@ def start_topup(
     request: Request,
     viewer: Annotated[Viewer, Depends(short_viewer, max_concurrency=AT_ONCE)],
     services: ServicesDep,
-    _: Annotated[None, Depends(_turn, scope="function", max_concurrency=AT_ONCE)],
+    _: PaymentTurn,
 ) -> TopupStarted:
     """Answers with the address where the amount is paid. The money is in the wallet within seconds of the payment."""
     require(viewer, Permission.MANAGE_MONEY)
@@ -85,21 +80,6 @@ def start_topup(
     topup = start(services, viewer, amount=body.amount, key=digest)
     assert topup.url is not None
     return TopupStarted(id=topup.id, url=topup.url)
-
-
-def start(services: Services, viewer: Viewer, *, amount: str, key: str | None = None) -> Topup:
-    """Raises Conflict (`payments_unavailable`) and what `Desk.start` does."""
-    if services.payments is None:
-        raise Conflict("This platform takes no cards; ask its admin for credit.", code="payments_unavailable")
-    try:
-        micro = from_decimal_string(amount)
-    except ValueError as error:
-        raise Invalid("The amount is none.", errors=[FieldError("amount", "is no amount")]) from error
-    desk = Desk(
-        services.database, services.clock, services.payments, services.currency, services.topup_limits,
-        page=f"{services.public_url}/wallet",
-    )  # fmt: skip
-    return desk.start(viewer, amount_micro=micro, key=key)
 
 
 @router.get("/topups", responses=problems(404), summary="Top-ups by card, newest first")

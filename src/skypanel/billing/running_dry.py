@@ -158,6 +158,20 @@ def what_hinders(session: Session, organization: Organization, *, now: datetime,
     return None
 
 
+def resume_with_the_month(session: Session, *, now: datetime, currency: str) -> int:
+    """Those that had only spent the cap of a month that is over; how many."""
+    query = (
+        sa.select(Organization)
+        .join(WalletState, WalletState.organization_id == Organization.id)
+        .where(WalletState.suspended_for == CAP, WalletState.suspended_at < month_of(now))
+        .order_by(Organization.id)
+    )
+    return sum(
+        refilled(session, organization, by=PLATFORM_ACTOR, now=now, currency=currency)
+        for organization in session.scalars(query)
+    )
+
+
 def hour_when_resumed(session: Session, organization_id: str) -> int:
     """What an hour costs when everything that was suspended runs again, in micro-units."""
     query = sa.select(App).where(

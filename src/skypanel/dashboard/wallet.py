@@ -14,17 +14,18 @@ from skypanel.billing.running_dry import ADMIN, what_hinders
 from skypanel.billing.running_dry import resume as resume_organization
 from skypanel.billing.statement import Transaction, statement, transactions
 from skypanel.billing.wallet import wallet_at
-from skypanel.dashboard.account import Account, CurrentAccount
+from skypanel.dashboard.account import Account, CurrentAccount, current_account
 from skypanel.dashboard.cookies import OwnForm
 from skypanel.dashboard.forms import Refused, amount_of, attempt
 from skypanel.dashboard.live import View, live_page
 from skypanel.dashboard.notices import tell
 from skypanel.dashboard.page_route import page_router, see
 from skypanel.db import Session
-from skypanel.errors import NotFound
-from skypanel.http.context import Services, ServicesDep
+from skypanel.errors import NotFound, SkyPanelError
+from skypanel.http.context import ClientAddress, Services, ServicesDep
 from skypanel.http.paging import cursor_checked
 from skypanel.http.session import ReadSession, WriteSession
+from skypanel.http.topups import PaymentTurn, start
 from skypanel.kit.paging import Page
 from skypanel.orgs.access import Permission, require
 
@@ -67,6 +68,25 @@ def change_cap(
     return tell(see("/wallet"), services, told)
 
 
+@router.post("/wallet/topup", dependencies=[OwnForm])
+def top_up(
+    request: Request, services: ServicesDep, address: ClientAddress, _: PaymentTurn,
+    amount: Annotated[str, Form(max_length=20)],
+) -> Response:  # fmt: skip
+    """Leads on by a link, since no form of ours goes to another host. No transaction is open meanwhile."""
+    with services.database.transaction() as session:
+        viewer = current_account(request, session, address).viewer
+    require(viewer, Permission.MANAGE_MONEY)
+    refused, pay_url = Refused(), None
+    try:
+        pay_url = start(services, viewer, amount=amount.strip().replace(",", ".", 1)).url
+    except SkyPanelError as error:
+        refused = Refused(error.status, error.detail, {problem.field: problem.message for problem in error.errors})
+    with services.database.reading() as session:
+        account = current_account(request, session, address)
+        return _page(request, account, session, services, refused, amount=amount, pay_url=pay_url)
+
+
 @router.post("/wallet/resume", dependencies=[OwnForm])
 def resume(request: Request, account: CurrentAccount, session: WriteSession, services: ServicesDep) -> Response:
     require(account.viewer, Permission.MANAGE_MONEY)
@@ -107,6 +127,8 @@ def _page(
     *,
     cursor: str | None = None,
     given: str | None = None,
+    amount: str = "",
+    pay_url: str | None = None,
 ) -> Response:
     def load(session: Session, account: Account) -> View:
         require(account.viewer, Permission.VIEW)
@@ -126,7 +148,9 @@ def _page(
             "refused": refused,
             "problem": refused.problem,
             "hinders": None,
-            "payments": getattr(services, "payments", None) is not None,
+            "payments": services.payments is not None,
+            "amount": amount,
+            "pay_url": pay_url,
         }
         if wallet.suspended_for is not None and wallet.suspended_for != ADMIN:
             hinders = what_hinders(session, organization, now=now, currency=services.currency)

@@ -15,6 +15,7 @@ from skypanel.billing.cashier import Cashier
 from skypanel.billing.charge import LAG, Charger, next_hour
 from skypanel.billing.core.hours import HOUR
 from skypanel.billing.recheck import Rechecker
+from skypanel.billing.running_dry import resume_with_the_month
 from skypanel.billing.volumes import add_volumes
 from skypanel.db import Database
 from skypanel.drivers.mail.port import Mail
@@ -43,6 +44,8 @@ class Bookkeeper:
             return
         Rechecker(self.database, self.clock, self.currency).run()
         hours = Charger(self.database, self.clock, self.currency).run()
+        with self.database.transaction() as session:
+            resume_with_the_month(session, now=self.clock.now(), currency=self.currency)
         if hours:
             log.info("charged %d hour%s", hours, "s" * (hours > 1))
 

@@ -18,7 +18,7 @@ from skypanel.apps.models import App, Wanted
 from skypanel.billing.credit import enter, set_cap
 from skypanel.billing.ledger import Entry, post, state_of
 from skypanel.billing.models import JournalKind
-from skypanel.billing.running_dry import ADMIN, after_charge, resume, suspend
+from skypanel.billing.running_dry import ADMIN, after_charge, resume, resume_with_the_month, suspend
 from skypanel.db import Database
 from skypanel.deployments import mend, rollout
 from skypanel.deployments.models import Deployment
@@ -162,6 +162,21 @@ def test_the_cap_of_a_month_stops_and_a_higher_one_resumes(world: World) -> None
     assert world.suspended() == {"acme"}  # money is not what it lacks
     capped(world, 3 * HOBBY)
     assert world.suspended() == set()
+
+
+def test_a_cap_that_is_spent_stops_until_the_month_is_over(world: World) -> None:
+    world.organization("acme")
+    world.start(world.app("acme"))
+    capped(world, HOBBY)
+    world.until_billed(BEGIN + HOUR)
+    assert (world.suspended(), begin_the_month(world)) == ({"acme"}, 0)
+    world.clock.moment = BEGIN.replace(month=BEGIN.month + 1, day=1, hour=0)
+    assert (begin_the_month(world), world.suspended()) == (1, set())
+
+
+def begin_the_month(world: World) -> int:
+    with world.database.transaction() as session:
+        return resume_with_the_month(session, now=world.clock.now(), currency=CURRENCY)
 
 
 def capped(world: World, cap: int) -> None:

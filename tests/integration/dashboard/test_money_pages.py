@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from money_world import hours_pass, leaves_at, organization, running, set_balance, stored
+from stripe_double import KEY, WEBHOOK_SECRET, StripeDouble
 
 from skypanel.apps.models import App, PlanPeriod
 from skypanel.billing.csv_rows import COLUMNS
 from skypanel.billing.models import LedgerJournal
 from skypanel.billing.running_dry import ADMIN, suspend
 from skypanel.builds.models import Slug
+from skypanel.drivers.payments.stripe import StripePayments
 from skypanel.jobs import Job
+from skypanel.kit.secret import Secret
 from skypanel.orgs.models import Organization
 
 if TYPE_CHECKING:
@@ -265,6 +269,27 @@ def test_the_cap_is_the_owners(world: Any, person: Open) -> None:
         assert "/wallet/cap" not in text
         other.submit_after("/wallet", "/wallet/cap", cap="1")
         assert other.answer.status_code == 403, role
+
+
+def test_a_top_up_leads_to_the_payment_page(world: Any, person: Open) -> None:
+    owner = person()
+    assert "Top up by card" not in owner.go("/wallet")  # this platform takes no cards
+    with StripeDouble() as stripe:
+        payments = StripePayments(Secret(KEY), Secret(WEBHOOK_SECRET), api=stripe.url)
+        world.services = replace(world.services, payments=payments, public_url="http://testserver")
+        owner = person()
+        assert "Top up by card" in owner.go("/wallet")
+        assert "is no amount" in owner.submit("/wallet/topup", amount="much")
+        page = owner.submit_after("/wallet", "/wallet/topup", amount="25,00")
+        (address,) = re.findall(r'href="([^"]+)"[^>]*>Pay by card', page)
+        assert address.startswith("http")
+        for role in ("developer", "viewer"):
+            other = person(f"{role}@acme.example")
+            assert "Top up by card" not in other.go("/wallet")
+            other.go("/apps")
+            other.submit("/wallet/topup", amount="25")
+            assert other.answer.status_code == 403
+        payments.close()
 
 
 def test_a_form_of_another_site_moves_nothing(world: Any, person: Open, admin: Callable[[], Browser]) -> None:
