@@ -166,11 +166,14 @@ def test_parts_of_the_platform_differ_by_everything_but_the_ids_of_their_secrets
 def test_what_opens_private_repositories_is_a_secret_of_the_workers_alone(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("a private key")
-    settings = Settings(data_dir=tmp_path, git_https_token="sesame", git_ssh_key_file=key)
+    settings = Settings(
+        data_dir=tmp_path, git_https_token="sesame", git_ssh_key_file=key, mail_url="smtp://a:sesame@mail"
+    )
     found = choices_of(settings, Instance("i", 64_010, 64_010, "", 1), Options(), subnet="10.0.0.0/24")
     worker, server = stack.worker_part(found), stack.server_part(found)
     assert [(file.name, file.content) for file in worker.files] == [
         ("git_https_token_file", b"sesame"), ("git_ssh_key_file", b"a private key"),
+        ("mail_url_file", b"smtp://a:sesame@mail"),
     ]  # fmt: skip
     assert worker.env["SKYPANEL_GIT_HTTPS_TOKEN_FILE"] == "/run/secrets/git_https_token_file"
     assert server.files == ()

@@ -35,6 +35,7 @@ READY_S = 90.0
 NOT_PASSED = frozenset({
     "data_dir", "runtime", "host", "http_port", "https_port", "database_url", "docker_socket", "node_name",
     "git_https_token", "git_https_token_file", "git_ssh_key_file", "trusted_proxies", "network_pool",
+    "mail_url", "mail_url_file",
     "stripe_secret_key", "stripe_secret_key_file", "stripe_webhook_secret", "stripe_webhook_secret_file",
 })  # fmt: skip
 
@@ -150,18 +151,20 @@ def choices_of(settings: Settings, instance: Instance, options: Options, *, subn
         data_dir=settings.data_dir, docker_socket=settings.docker_socket, platform_image=settings.platform_image,
         postgres_image=None if settings.database_url else settings.postgres_image,
         registry_image=None if settings.registry_insecure else settings.registry_image,
-        settings=passed, copies=options.copies, server_uid=instance.uid or 64_009, git_files=_git_files(settings),
+        settings=passed, copies=options.copies, server_uid=instance.uid or 64_009, worker_files=_worker_files(settings),
         payment_files=_payment_files(settings),
     )  # fmt: skip
 
 
-def _git_files(settings: Settings) -> list[File]:
+def _worker_files(settings: Settings) -> list[File]:
     """As secrets of the swarm: neither the data directory nor an environment has them."""
     found = []
     if settings.token is not None:
         found.append(File("git_https_token_file", settings.token.reveal().encode()))
     if settings.git_ssh_key_file is not None:
         found.append(File("git_ssh_key_file", settings.git_ssh_key_file.read_bytes()))
+    if settings.mail is not None:
+        found.append(File("mail_url_file", settings.mail.reveal().encode()))
     return found
 
 

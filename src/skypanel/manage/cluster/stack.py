@@ -147,7 +147,7 @@ class Choices:
     settings: Mapping[str, str]  # SKYPANEL_… for server and worker
     copies: int
     server_uid: int
-    git_files: Sequence[File] = ()  # what opens private repositories; only workers get them
+    worker_files: Sequence[File] = ()  # what opens private repositories, and the mail server; only workers get them
     payment_files: Sequence[File] = ()  # the payment provider's keys; servers and workers get them
 
 
@@ -229,7 +229,7 @@ def server_part(choices: Choices) -> Part:
 
 def worker_part(choices: Choices) -> Part:
     directory, socket = str(choices.data_dir), str(choices.docker_socket)
-    files = (*choices.git_files, *choices.payment_files)
+    files = (*choices.worker_files, *choices.payment_files)
     return Part(
         "worker", choices.platform_image, arguments=["python3", "-m", "skypanel.manage.worker"],
         env=_environment(choices) | _opened(files), files=files,
