@@ -342,7 +342,13 @@ class Site:
 
     def quiet(self) -> None:
         """Until no job waits or runs, or the process is dead."""
-        self.eventually(lambda: self.life.dead.is_set() or not self._at_work())
+        self.eventually(self._rests)
+
+    def _rests(self) -> bool:
+        try:
+            return self.life.dead.is_set() or not self._at_work()
+        except Dead:  # since it was asked
+            return True
 
     def reconciled(self) -> Findings:
         """Until there is nothing to mend; what the first look found."""
