@@ -124,7 +124,7 @@ def main() -> None:
     sizes = [size for size in SIZES if size <= most]
     with tempfile.TemporaryDirectory(prefix="skypanel-bench-") as directory:
         rows = measure("SQLite", lambda size: f"sqlite:///{Path(directory) / f'{size}.db'}", sizes)
-    with postgres() as server:
+    with postgres(buffers="128MB") as server:  # PostgreSQL's own default
 
         def make(size: int) -> str:
             with psycopg.connect(server.url("postgres"), autocommit=True) as admin:

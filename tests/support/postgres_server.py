@@ -24,6 +24,7 @@ class PostgresCluster:
     binaries: Path
     directory: Path
     port: int
+    buffers: str = "32MB"
 
     def run(self, program: str, *arguments: str) -> None:
         # PostgreSQL refuses to run as root. The log goes to a file: the server would inherit a pipe and keep it open.
@@ -37,7 +38,7 @@ class PostgresCluster:
 
     def start(self) -> None:
         options = f"-c port={self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.directory}"
-        options += " -c fsync=off -c full_page_writes=off -c shared_buffers=32MB"
+        options += f" -c fsync=off -c full_page_writes=off -c shared_buffers={self.buffers}"
         data, log = str(self.directory / "data"), str(self.directory / "server.log")
         self.run("pg_ctl", "-w", "-t", "30", "-D", data, "-l", log, "-o", options, "start")
 
@@ -75,14 +76,14 @@ def _stop_when_we_are_gone(cluster: PostgresCluster) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def postgres() -> Iterator[PostgresCluster]:
+def postgres(*, buffers: str = "32MB") -> Iterator[PostgresCluster]:
     """A server that ends with the block, and with the process."""
     binaries = _postgres_binaries()
     directory = Path(tempfile.mkdtemp(prefix="skypanel-test-pg-", dir="/tmp"))
     if os.geteuid() == 0:
         owner = pwd.getpwnam("postgres")
         os.chown(directory, owner.pw_uid, owner.pw_gid)
-    cluster = PostgresCluster(binaries=binaries, directory=directory, port=_free_port())
+    cluster = PostgresCluster(binaries, directory, _free_port(), buffers)
     watch = _stop_when_we_are_gone(cluster)
     try:
         cluster.run(
