@@ -13,6 +13,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from skypanel.activity.record import PLATFORM_ACTOR
 from skypanel.apps.models import App
 from skypanel.billing.charge import AUTHOR, alone, record_of
 from skypanel.billing.core.hours import HOUR, hour_of
@@ -20,10 +21,11 @@ from skypanel.billing.core.rating import Line
 from skypanel.billing.ledger import Entry, hold, post
 from skypanel.billing.meter import Metered, rate_hour
 from skypanel.billing.models import BillingHour, JournalKind, UsageRecord
+from skypanel.billing.running_dry import after_charge, refilled
 from skypanel.db import Database, Session
 from skypanel.deployments.models import Replica
 from skypanel.kit.clock import Clock
-from skypanel.orgs.models import Organization
+from skypanel.orgs.models import Organization, OrganizationStatus
 
 MARKED = App.recheck_from.is_not(None)
 FIELDS = ("replica_seconds", "replica_micro", "byte_seconds", "storage_micro", "log_bytes", "log_micro")
@@ -63,7 +65,17 @@ class Rechecker:
             corrected = _correct(session, metered, first, currency=self.currency, now=self.clock.now())
             for each in marked:
                 each.recheck_from = None
+            if corrected:
+                self._look_at_wallet(session, organization_id)
             return corrected
+
+    def _look_at_wallet(self, session: Session, organization_id: str) -> None:
+        """Who was suspended over an hour that had not run gets everything back, and who owes more is no exception."""
+        organization, now = session.get_one(Organization, organization_id), self.clock.now()
+        if organization.status == OrganizationStatus.SUSPENDED:
+            refilled(session, organization, by=PLATFORM_ACTOR, now=now, currency=self.currency)
+        else:
+            after_charge(session, [organization_id], currency=self.currency, now=now)
 
 
 def _correct(session: Session, app: Metered, first: datetime, *, currency: str, now: datetime) -> int:

@@ -15,6 +15,7 @@ from memory_site import Dead, Site
 
 from skypanel.activity.models import Activity
 from skypanel.apps.models import App, Wanted
+from skypanel.billing.charge import LAG
 from skypanel.billing.credit import enter, set_cap
 from skypanel.billing.ledger import Entry, post, state_of
 from skypanel.billing.models import JournalKind
@@ -161,6 +162,16 @@ def test_the_cap_of_a_month_stops_and_a_higher_one_resumes(world: World) -> None
     world.pay_in("acme", 10**9)
     assert world.suspended() == {"acme"}  # money is not what it lacks
     capped(world, 3 * HOBBY)
+    assert world.suspended() == set()
+
+
+def test_a_correction_that_gives_the_money_back_resumes(world: World) -> None:
+    world.organization("acme", funds="0.0069")
+    replica = world.start(world.app("acme"))
+    world.until_billed(BEGIN + HOUR)
+    assert world.suspended() == {"acme"}
+    world.dies(replica, ago=HOUR + LAG)  # as soon as it began, which nobody had seen
+    world.bill()
     assert world.suspended() == set()
 
 
