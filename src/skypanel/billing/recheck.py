@@ -21,7 +21,7 @@ from skypanel.billing.core.rating import Line
 from skypanel.billing.ledger import Entry, hold, post
 from skypanel.billing.meter import Metered, rate_hour
 from skypanel.billing.models import BillingHour, JournalKind, UsageRecord
-from skypanel.billing.running_dry import after_charge, refilled
+from skypanel.billing.running_dry import refilled
 from skypanel.db import Database, Session
 from skypanel.deployments.models import Replica
 from skypanel.kit.clock import Clock
@@ -45,9 +45,28 @@ class Rechecker:
         with self.database.reading() as session:
             replicas = sa.select(Replica.app_id).where(Replica.recheck_from.is_not(None))
             apps = sorted({*session.scalars(replicas), *session.scalars(sa.select(App.id).where(MARKED))})
-        return sum(self._one(app_id) for app_id in apps)
+        hours, organizations = 0, set[str]()
+        for app_id in apps:
+            organization_id, corrected = self._one(app_id)
+            hours += corrected
+            organizations |= {organization_id} if corrected else set()
+        if organizations:
+            self._give_back(organizations)
+        return hours
 
-    def _one(self, app_id: str) -> int:
+    def _give_back(self, organizations: set[str]) -> None:
+        """Who was suspended over what had not run has everything back."""
+        with self.database.reading() as session:
+            query = sa.select(Organization.id).where(Organization.status == OrganizationStatus.SUSPENDED)
+            suspended = organizations & set(session.scalars(query))
+        for organization_id in sorted(suspended):
+            with self.database.transaction() as session:
+                hold(session, organization_id, currency=self.currency)
+                organization, now = session.get_one(Organization, organization_id), self.clock.now()
+                refilled(session, organization, by=PLATFORM_ACTOR, now=now, currency=self.currency)
+
+    def _one(self, app_id: str) -> tuple[str, int]:
+        """Its organization, and how many hours of it were corrected."""
         with self.database.transaction() as session:
             alone(session)
             organization_id = session.scalars(sa.select(App.organization_id).where(App.id == app_id)).one()
@@ -59,23 +78,13 @@ class Rechecker:
             marked = [app, *session.scalars(query)]
             since = [each.recheck_from for each in marked if each.recheck_from is not None]
             if not since:
-                return 0
+                return organization_id, 0
             first = hour_of(min(since))
             metered = Metered(app.id, app.organization_id, app.deleted_at)
             corrected = _correct(session, metered, first, currency=self.currency, now=self.clock.now())
             for each in marked:
                 each.recheck_from = None
-            if corrected:
-                self._look_at_wallet(session, organization_id)
-            return corrected
-
-    def _look_at_wallet(self, session: Session, organization_id: str) -> None:
-        """Who was suspended over an hour that had not run gets everything back, and who owes more is no exception."""
-        organization, now = session.get_one(Organization, organization_id), self.clock.now()
-        if organization.status == OrganizationStatus.SUSPENDED:
-            refilled(session, organization, by=PLATFORM_ACTOR, now=now, currency=self.currency)
-        else:
-            after_charge(session, [organization_id], currency=self.currency, now=now)
+            return organization_id, corrected
 
 
 def _correct(session: Session, app: Metered, first: datetime, *, currency: str, now: datetime) -> int:
