@@ -38,7 +38,7 @@ class PostgresCluster:
 
     def start(self) -> None:
         options = f"-c port={self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.directory}"
-        options += f" -c fsync=off -c full_page_writes=off -c shared_buffers={self.buffers}"
+        options += f" -c max_connections=300 -c fsync=off -c full_page_writes=off -c shared_buffers={self.buffers}"
         data, log = str(self.directory / "data"), str(self.directory / "server.log")
         self.run("pg_ctl", "-w", "-t", "30", "-D", data, "-l", log, "-o", options, "start")
 
