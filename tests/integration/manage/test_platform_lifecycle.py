@@ -153,7 +153,7 @@ def test_the_demo_answers_writes_what_it_made_and_leaves_nothing(platform: Platf
         assert running.poll() is None, Path(log.name).read_text()
         assert written.stat().st_mode & 0o777 == 0o600
         content = json.loads(written.read_text())
-        assert set(content) == {"dashboard", "api", "email", "password", "token", "organization_id", "app"}
+        assert set(content) == {"dashboard", "api", "email", "password", "token", "organization_id", "app", "balance"}
         assert content["app"] == {"slug": "hello", "url": f"http://hello.apps.localhost:{platform.port}"}
         host = {"Host": "hello.apps.localhost"}
         answer = httpx.get(f"http://127.0.0.1:{platform.port}/", headers=host, timeout=10, trust_env=False)
