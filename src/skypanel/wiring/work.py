@@ -259,6 +259,12 @@ def mail_of(settings: Settings) -> Mail:
     return NoMail() if settings.mail is None else SmtpMail(settings.mail, settings.mail_from)
 
 
+def bookkeeper(settings: Settings, database: Database, volumes: Volumes) -> Bookkeeper:
+    payments = payments_of(settings)
+    cashier = None if payments is None else Cashier(database, CLOCK, payments)
+    return Bookkeeper(database, CLOCK, settings.currency, volumes, mail_of(settings), cashier)
+
+
 def worker(settings: Settings) -> Worker:
     instance = instance_of(settings)
     database = open_database(settings, instance)
@@ -281,9 +287,7 @@ def worker(settings: Settings) -> Worker:
         images = cluster.image_sweep(settings)
     site = platform(settings, instance, database, runtime=runtime, source=source, builder=builder)
     monitor, volumes = Monitor(site), Volumes(CLOCK)
-    payments = payments_of(settings)
-    cashier = None if payments is None else Cashier(database, CLOCK, payments)
-    books = Bookkeeper(database, CLOCK, settings.currency, volumes, mail_of(settings), cashier)
+    books = bookkeeper(settings, database, volumes)
     upkeep = Upkeep(
         database=database,
         clock=CLOCK,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +22,43 @@ from skypanel.edge.access import AccessLog
 from skypanel.logs.ingress import IngressLog
 
 VISITORS = 4
+
+
+@dataclass
+class Visits:
+    """How many were answered, of each visitor."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * VISITORS)
+    slow: int = 0
+
+
+@contextmanager
+def visited(router: Any) -> Iterator[Visits]:
+    """Visitors come while entered, and have all been answered at the end."""
+    visits, over = Visits(), threading.Event()
+
+    def visit(visitor: int) -> None:
+        while not over.is_set():
+            status, _ = router.get("a.test", f"/{visitor}-{visits.counts[visitor]}")
+            assert status == 200
+            visits.counts[visitor] += 1
+
+    def be_slow() -> None:
+        """So that a Traefik that was replaced lives on, and writes, while its file is renamed."""
+        while not over.is_set():
+            router.get("a.test", "/slow")
+            visits.slow += 1
+
+    threads = [threading.Thread(target=visit, args=(each,)) for each in range(VISITORS)]
+    threads += [threading.Thread(target=be_slow)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield visits
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_each_request_is_told_once_while_files_get_full_and_traefik_is_replaced(
@@ -37,38 +78,16 @@ def test_each_request_is_told_once_while_files_get_full_and_traefik_is_replaced(
             parse=accesslog.parse, render=accesslog.render, leads=lambda: True,
         )  # fmt: skip
 
-    over, counts = threading.Event(), [0] * VISITORS
-
-    def visit(visitor: int) -> None:
-        while not over.is_set():
-            status, _ = router.get("a.test", f"/{visitor}-{counts[visitor]}")
-            assert status == 200
-            counts[visitor] += 1
-
-    slow = [0]
-
-    def be_slow() -> None:
-        """So that a Traefik that was replaced lives on, and writes, while its file is renamed."""
-        while not over.is_set():
-            router.get("a.test", "/slow")
-            slow[0] += 1
-
-    visitors = [threading.Thread(target=visit, args=(each,)) for each in range(VISITORS)]
-    visitors += [threading.Thread(target=be_slow)]
-    for thread in visitors:
-        thread.start()
-    rotations, replaced, began = 0, 0, time.monotonic()
-    while (passed := time.monotonic() - began) < 5:
-        if passed > 2 * replaced:
-            reload(directory)
-            replaced += 1
-        full = set(directory.glob("access.log.*"))
-        access.look()
-        rotations += len(set(directory.glob("access.log.*")) - full)
-        puller().step()
-    over.set()
-    for thread in visitors:
-        thread.join()
+    with visited(router) as visits:
+        rotations, replaced, began = 0, 0, time.monotonic()
+        while (passed := time.monotonic() - began) < 5:
+            if passed > 2 * replaced:
+                reload(directory)
+                replaced += 1
+            full = set(directory.glob("access.log.*"))
+            access.look()
+            rotations += len(set(directory.glob("access.log.*")) - full)
+            puller().step()
     log, still = puller(), 0
     while still < 15:  # an old Traefik ends some seconds after it was replaced
         access.look()
@@ -76,9 +95,9 @@ def test_each_request_is_told_once_while_files_get_full_and_traefik_is_replaced(
     assert rotations > 3
     messages = [each.entry.message for each in store.query("app:1", Query(limit=100_000)).lines]
     paths = [re.search(r'path="/([^"]*)"', message)[1] for message in messages]  # type: ignore[index]
-    expected = [f"{visitor}-{number}" for visitor, count in enumerate(counts) for number in range(count)]
+    expected = [f"{visitor}-{number}" for visitor, count in enumerate(visits.counts) for number in range(count)]
     assert sorted(path for path in paths if path != "slow") == sorted(expected)
-    assert paths.count("slow") == slow[0]
+    assert paths.count("slow") == visits.slow
     assert list(directory.glob("access.log.*")) == []
     assert "Traefik ended" not in capfd.readouterr().err, "one that only starts is not told to open another file"
     store.close()
