@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from skypanel.activity.models import Activity
@@ -21,7 +22,7 @@ from skypanel.activity.record import Actor
 from skypanel.apps.models import App
 from skypanel.apps.vault import Vault, new_key
 from skypanel.db import Database, Session
-from skypanel.deployments import requests
+from skypanel.deployments import mend, requests, rollout
 from skypanel.deployments.models import Deployment, DeploymentStage, Replica, Run
 from skypanel.deployments.platform import Platform, Rules
 from skypanel.deployments.reconcile import Findings, reconcile
@@ -415,3 +416,16 @@ class _Log:
 
     def close(self) -> None:
         """Nothing is held back."""
+
+
+@contextmanager
+def started(url: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A site over a database that has its tables, whose platform runs and may be killed without a word."""
+    for module in (rollout, mend):
+        monkeypatch.setattr(module, "WORKER_SETTLES_S", 0.02)
+    report = threading.excepthook
+    monkeypatch.setattr(threading, "excepthook", lambda args: args.exc_type is Dead or report(args))
+    site = Site(url, root)
+    site.start()
+    yield site
+    site.close()

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-import billing_world
 import pytest
-from api_under_test import Api, Person
-from billing_world import BEGIN
+from api_under_test import Api
+from billing_house import House
 
 from skypanel.apps.models import App
 from skypanel.billing.csv_rows import COLUMNS, harmless
@@ -20,30 +19,6 @@ from skypanel.orgs.models import Organization
 from skypanel.orgs.plans import get_plan
 
 GB = 1_000_000_000
-
-
-class House:
-    """Ada's organization with what ran in it, and the API over it at the world's time."""
-
-    def __init__(self, api: Api) -> None:
-        self.api = api
-        api.clock.moment = BEGIN
-        self.world = billing_world.World(api.database, api.clock)
-        self.ada = api.register("ada@example.com", "Engines")
-        self.organization: str = self.ada.organization["id"]
-
-    def ran(self, *, minutes: float = 60, plan: str = "hobby", **more: Any) -> str:
-        """An application that served so long from the beginning of the hour; the hour is charged."""
-        app = self.world.app(self.organization, plan=plan, **more)
-        replica = self.world.start(app)
-        self.world.advance(minutes=minutes)
-        self.world.stop(replica)
-        return app
-
-    def usage(self, person: Person | None = None, **asked: str) -> Any:
-        answer = (person or self.ada).get("/api/paas/usage", params=asked)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
 
 
 @pytest.fixture

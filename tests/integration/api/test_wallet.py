@@ -6,41 +6,11 @@ from typing import Any
 
 import billing_world
 import pytest
-from api_under_test import Api, MakesApi, Person
-from billing_world import BEGIN
+from api_under_test import Api, MakesApi
+from billing_house import House
 
 from skypanel.apps.models import App, Wanted
 from skypanel.db import Database
-
-
-class House:
-    def __init__(self, api: Api) -> None:
-        self.api = api
-        api.clock.moment = BEGIN
-        self.world = billing_world.World(api.database, api.clock)
-        self.ada = api.register("ada@example.com", "Engines")
-        self.organization: str = self.ada.organization["id"]
-        self.admin = api.admin()
-
-    def wallet(self, person: Person | None = None) -> Any:
-        answer = (person or self.ada).get("/api/paas/wallet")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def enter(self, amount: str, kind: str = "adjustment") -> Any:
-        body = {"kind": kind, "amount": amount, "reason": "for a test"}
-        answer = self.admin.post(f"/api/admin/paas/organizations/{self.organization}/wallet/entries", body)
-        assert answer.status_code == 201, answer.text
-        return answer.json()
-
-    def runs_dry(self) -> str:
-        """An application that has used up everything."""
-        app = self.world.app(self.organization)
-        self.world.start(app)
-        self.enter("-999.9999")
-        self.world.advance(hours=1, minutes=2)
-        self.world.bill()
-        return app
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from apps_world import World as Api
 from apps_world import build_world
 from billing_world import BEGIN, CURRENCY, ROOT, World
-from memory_site import Dead, Site
+from memory_site import Site, started
 
 from skypanel.activity.models import Activity
 from skypanel.apps.models import App, Wanted
@@ -21,11 +22,11 @@ from skypanel.billing.ledger import Entry, post, state_of
 from skypanel.billing.models import JournalKind
 from skypanel.billing.running_dry import ADMIN, after_charge, resume, resume_with_the_month, suspend
 from skypanel.db import Database
-from skypanel.deployments import mend, rollout
 from skypanel.deployments.models import Deployment
 from skypanel.drivers.router.port import Page
 from skypanel.errors import Conflict
 from skypanel.jobs import Job
+from skypanel.manage.migrate import load_models
 from skypanel.orgs.models import Organization
 
 HOUR = timedelta(hours=1)
@@ -243,22 +244,11 @@ def test_a_suspended_organization_can_start_nothing_and_is_told_why(api: Api) ->
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    import threading
-
-    from skypanel.manage.migrate import load_models
-
     url = f"sqlite:///{tmp_path / 'site.db'}"
-    database = Database(url)
-    load_models().create_all(database.engine)
-    database.close()
-    for module in (rollout, mend):
-        monkeypatch.setattr(module, "WORKER_SETTLES_S", 0.02)
-    report = threading.excepthook
-    monkeypatch.setattr(threading, "excepthook", lambda args: args.exc_type is Dead or report(args))
-    site = Site(url, tmp_path / "site")
-    site.start()
-    yield site
-    site.close()
+    with closing(Database(url)) as database:
+        load_models().create_all(database.engine)
+    with started(url, tmp_path / "site", monkeypatch) as site:
+        yield site
 
 
 def test_an_app_that_runs_dry_stops_answering_and_comes_back_as_it_was(site: Site) -> None:

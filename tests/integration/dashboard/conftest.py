@@ -20,6 +20,7 @@ from skypanel.db import Database
 
 _APIS: list[FastAPI] = []
 PASSWORD = "correct horse battery"
+OWNER = "owner@acme.example"
 
 
 class Browser:
@@ -75,6 +76,18 @@ def browser(world: Any) -> Callable[[], Browser]:
         return Browser(TestClient(api, raise_server_exceptions=False))
 
     return opened
+
+
+@pytest.fixture
+def person(browser: Callable[[], Browser]) -> Callable[..., Browser]:
+    """A new browser of somebody who has signed in, at each call."""
+
+    def sign_in(email: str = OWNER) -> Browser:
+        someone = browser()
+        someone.sign_in(email)
+        return someone
+
+    return sign_in
 
 
 @pytest.fixture

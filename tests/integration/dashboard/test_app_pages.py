@@ -27,16 +27,6 @@ OWNER = "owner@acme.example"
 Open = Callable[..., "Browser"]
 
 
-@pytest.fixture
-def person(browser: Callable[[], Browser]) -> Open:
-    def sign_in(email: str = OWNER) -> Browser:
-        someone = browser()
-        someone.sign_in(email)
-        return someone
-
-    return sign_in
-
-
 def kinds(world: Any) -> list[str]:
     with world.database.reading() as session:
         return [job.kind for job in session.scalars(sa.select(Job).order_by(Job.seq))]

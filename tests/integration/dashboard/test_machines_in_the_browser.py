@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from apps_world import build_world
-from asgi_server import serving
-from browser_page import VARIANTS, Watched, judge, launched, pages_of, require_reach
-from machines_world import M1, M2, M3, W1, W2, every_state, look, lost, make_admin
+from browser_page import VARIANTS, Watched, judge, require_reach
+from machines_world import M1, M2, M3, W1, W2, every_state, look, lost
 from playwright.sync_api import Browser, expect
+from served_pages import chromium, served, world
 
-from skypanel.api.app import create_api
-from skypanel.dashboard.routes import dashboard_router
-from skypanel.db import Database
 from skypanel.nodes import move
+
+__all__ = ["chromium", "world"]
 
 LIST, NEW = "/admin/machines", "/admin/new-machine"
 PAGES = (
@@ -29,43 +25,11 @@ PAGES = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Any]:
-    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    world = build_world(database)
-    make_admin(world)
-    world.services.changes.announce_for(world.database)
-    yield world
-    database.close()
-
-
 @pytest.fixture
 def open_page(world: Any, chromium: Browser) -> Iterator[Callable[..., Watched]]:
     every_state(world)
     with served(world, chromium) as opened:
         yield opened
-
-
-@contextmanager
-def served(world: Any, chromium: Browser) -> Iterator[Callable[..., Watched]]:
-    """Pages of a platform admin who has signed in."""
-    with (
-        serving(create_api(world.services, extra_routers=[dashboard_router()])) as url,
-        pages_of(chromium, url) as opened,
-    ):
-
-        def signed_in(**given: Any) -> Watched:
-            seen = opened(**given)
-            seen.sign_in("root")
-            return seen
-
-        yield signed_in
 
 
 @pytest.mark.parametrize(("width", "dark"), VARIANTS)

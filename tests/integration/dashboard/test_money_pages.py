@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +11,13 @@ from datetime import timedelta
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import sqlalchemy as sa
-from money_world import hours_pass, leaves_at, organization, running, set_balance, stored
+from money_world import hours_pass, leaves_at, organization, running, set_balance
 from stripe_double import KEY, WEBHOOK_SECRET, StripeDouble
 
 from skypanel.apps.models import App, PlanPeriod
 from skypanel.billing.csv_rows import COLUMNS
 from skypanel.billing.models import LedgerJournal
-from skypanel.billing.running_dry import ADMIN, suspend
 from skypanel.builds.models import Slug
 from skypanel.drivers.payments.stripe import StripePayments
 from skypanel.jobs import Job
@@ -33,16 +30,6 @@ if TYPE_CHECKING:
 OWNER = "owner@acme.example"
 ROLES = ("owner", "admin", "developer", "viewer")
 Open = Callable[..., "Browser"]
-
-
-@pytest.fixture
-def person(browser: Callable[[], Browser]) -> Open:
-    def sign_in(email: str = OWNER) -> Browser:
-        someone = browser()
-        someone.sign_in(email)
-        return someone
-
-    return sign_in
 
 
 def plain(text: str) -> str:
@@ -306,149 +293,6 @@ def test_a_form_of_another_site_moves_nothing(world: Any, person: Open, admin: C
     assert organization(world).billed
 
 
-# --- running dry
-
-
-def test_the_banner_says_how_long_it_lasts(world: Any, person: Open) -> None:
-    running(world)
-    page = person()
-    assert banner(page.go("/apps")) == ""
-    for amount, said, kind in (
-        ("0.48", "69 hours of funds left", "warning"), ("0.10", "14 hours of funds left", "problem"),
-        ("0.0005", "Less than an hour of funds left", "problem"),
-    ):  # fmt: skip
-        set_balance(world, amount)
-        for path in ("/apps", "/apps/shop", "/members", "/apps/new"):
-            text = page.go(path)
-            assert said in banner(text), (path, amount)
-            assert f'class="{kind} banner"' in text
-            assert "Refill the wallet" in text
-    set_balance(world, "100")
-    assert banner(page.go("/apps")) == ""
-
-
-def test_what_is_suspended_says_so_and_what_to_do(world: Any, person: Open) -> None:
-    app_id = running(world)
-    set_balance(world, "0.0069")
-    hours_pass(world, 1)
-    assert stored(world, app_id).status == "suspended"
-    page = person()
-    assert "Acme is suspended. Its wallet is empty" in banner(page.go("/activity"))
-    assert "suspended" in plain(page.go("/apps"))
-    assert "Suspended with Acme" in plain(page.go("/apps/shop"))
-    assert '<a href="/wallet">Refill the wallet</a>' in page.answer.text
-    text = plain(page.submit("/apps/shop/deploy"))
-    assert page.answer.status_code == 409
-    assert "Acme is suspended" in text
-    assert 'href="/wallet"' in page.answer.text
-    text = plain(page.go("/wallet"))
-    assert "The wallet has 0.00 USD, and an hour of what was running costs 0.0069 USD" in text
-    assert "/wallet/resume" not in page.answer.text
-    assert "Refill it first" in plain(page.submit("/wallet/resume"))
-    assert page.answer.status_code == 409
-    set_balance(world, "5")
-    assert stored(world, app_id).wanted == "running", "money that comes in resumes what only lacked it"
-    assert banner(page.go("/apps")) == ""
-
-
-def test_an_owner_resumes_what_lacks_nothing_any_more(world: Any, person: Open) -> None:
-    app_id = running(world)
-    page = person()
-    page.submit_after("/wallet", "/wallet/cap", cap="0.005")
-    hours_pass(world, 1)
-    assert stored(world, app_id).wanted == "suspended"
-    assert "spent its cap of this month" in banner(page.go("/apps"))
-    assert "/wallet/resume" not in page.go("/wallet")
-    world.clock.advance(timedelta(days=31))  # another month, of which nothing is spent
-    page = person()
-    assert 'action="/wallet/resume"' in page.go("/wallet")
-    assert "active again" in page.submit("/wallet/resume")
-    assert stored(world, app_id).wanted == "running"
-    assert jobs(world, "app.restart") == 1
-
-
-def test_what_the_admin_suspended_no_owner_resumes(world: Any, person: Open) -> None:
-    app_id = running(world)
-    with world.database.transaction() as session:
-        found = session.get_one(Organization, world.viewer().organization_id)
-        suspend(session, found, ADMIN, by=world.viewer().actor, now=world.now)
-    page = person()
-    assert "The platform's admin has suspended it" in banner(page.go("/apps"))
-    assert "/wallet/resume" not in page.go("/wallet")
-    assert "Only the admin resumes it" in plain(page.submit("/wallet/resume"))
-    assert page.answer.status_code == 409
-    assert stored(world, app_id).wanted == "suspended"
-
-
-# --- the price before the action
-
-
-def prices(text: str, attribute: str = "data-prices") -> Any:
-    return json.loads(unescape(re.findall(rf"{attribute}='([^']*)'", text)[0]))
-
-
-def test_a_scale_says_what_it_costs_and_leaves(world: Any, person: Open) -> None:
-    running(world, "Blog", plan="pro")
-    running(world, plan="pro")
-    set_balance(world, "1")
-    page = person()
-    found = prices(page.go("/apps/shop"))
-    assert found[3]["price"] == "3 of 10 replicas · 0.2082 USD per hour · about 151.99 USD per month"
-    assert found[3]["funds"] == "The wallet has 1.00 USD: 0.7224 USD after an hour of all; lasts 3 hours."
-    assert not found[3]["refused"]
-    set_balance(world, "0.25")
-    found = prices(page.go("/apps/shop"))
-    assert [one["refused"] for one in found] == [False] * 3 + [True] * 8, "two, with the blog's one, are 0.2082"
-    assert "0.0276 USD are missing" in found[3]["funds"]
-    text = plain(page.submit("/apps/shop/scale", replicas="3"))
-    assert page.answer.status_code == 409
-    assert found[3]["funds"] in text, "who has no script is told the same"
-    assert 'href="/wallet"' in page.answer.text
-    assert jobs(world, "app.scale") == 0
-
-
-def test_a_new_application_says_what_it_costs(world: Any, person: Open) -> None:
-    set_balance(world, "0.05")
-    page = person()
-    found = prices(page.go("/apps/new"), "data-costs")
-    assert found["hobby"][1]["price"] == "1 replica · 0.0069 USD per hour · about 5.04 USD per month"
-    assert found["hobby"][1]["funds"] == "The wallet has 0.05 USD: 0.0431 USD after an hour of all; lasts 7 hours."
-    assert found["standard"][2]["refused"]
-    text = page.submit(
-        "/apps/new", name="Shop", git_url="https://git.example.com/shop.git", plan="standard", replicas="2"
-    )
-    assert page.answer.status_code == 409
-    assert "The wallet has 0.05 USD, and one hour of everything would cost 0.0694 USD" in plain(text)
-    assert 'value="Shop"' in text
-
-
-def test_another_plan_says_what_it_costs(world: Any, person: Open) -> None:
-    running(world, plan="standard")
-    set_balance(world, "0.05")
-    page = person()
-    found = prices(page.go("/apps/shop/settings"), "data-plan-prices")
-    assert found["standard"]["price"] == "1 replica · 0.0347 USD per hour · about 25.33 USD per month"
-    assert not found["standard"]["refused"]
-    assert found["pro"]["refused"]
-    assert "0.0194 USD are missing" in found["pro"]["funds"]
-    assert "0.0194 USD are missing" in plain(page.submit("/apps/shop/settings/plan", plan="pro"))
-    assert page.answer.status_code == 409
-    assert page.submit("/apps/shop/settings/plan", plan="hobby").count("Saved.") == 1
-
-
-def test_who_does_not_pay_is_told_no_price_of_his_wallet(world: Any, person: Open) -> None:
-    running(world)
-    set_balance(world, "0")
-    with world.database.transaction() as session:
-        session.get_one(Organization, world.viewer().organization_id).billed = False
-    hours_pass(world, 1)
-    page = person()
-    assert "Nothing is charged" in prices(page.go("/apps/shop"))[1]["funds"]
-    assert "free of charge" in page.answer.text
-    assert "not charged" in plain(page.go(f"/usage/{re.findall('/usage/([0-9a-f-]{36})', page.go('/usage'))[0]}"))
-    assert "does not pay for what it uses" in plain(page.go("/wallet"))
-
-
 def test_nothing_in_a_bill_becomes_markup(world: Any, admin: Callable[[], Browser]) -> None:
     evil = "<img src=x onerror=alert(1)>\"'"
     app_id = running(world, evil)
@@ -470,65 +314,3 @@ def test_nothing_in_a_bill_becomes_markup(world: Any, admin: Callable[[], Browse
     text += page.go("/apps")
     assert "<img src=x" not in text
     assert text.count("&lt;img") >= 15
-
-
-# --- admins
-
-
-def test_an_admin_moves_money_with_a_reason(world: Any, admin: Callable[[], Browser], person: Open) -> None:
-    app_id = running(world)
-    page, home = admin(), f"/admin/organizations/{world.viewer().organization_id}"
-    text = page.go("/admin/organizations")
-    assert re.search(r"Acme acme ok 1000\.00 0\.0069 6 038 days", plain(text))
-    assert re.search(r"Rival rival ok 1000\.00 0\.00 –", plain(text))
-    assert "Rival" not in plain(page.go("/admin/organizations?q=ACM"))
-    page.go(home)
-    key = re.findall(r'name="key" value="([^"]+)"', page.answer.text)[0]
-    given = {"kind": "credit", "amount": "12.50", "reason": "for the outage", "key": key}
-    assert "Credit of 12.50 USD for Acme entered." in page.submit(f"{home}/entries", **given)
-    assert "had been entered already" in page.submit(f"{home}/entries", **given), "pressed twice, entered once"
-    assert "Balance 1012.50 USD" in plain(page.go(home))
-    for wrong, said in (
-        ({"amount": "x"}, "Write an amount"), ({"amount": "-5"}, "must be positive"), ({"reason": " "}, "3 to 500"),
-        ({"kind": "usage"}, "Choose a credit"),
-    ):  # fmt: skip
-        text = page.submit(f"{home}/entries", **{**given, "key": "other", **wrong})
-        assert page.answer.status_code == 422, wrong
-        assert said in plain(text)
-    page.submit(f"{home}/entries", kind="adjustment", amount="-1012.50", reason="back to nothing", key="another")
-    assert "for the outage" in plain(person().go("/wallet"))
-    hours_pass(world, 1)
-    assert "suspended no funds" in plain(page.go("/admin/organizations"))
-    assert "Refill it first" in plain(page.submit_after(home, f"{home}/resume"))
-    assert "free of charge" in page.submit_after(home, f"{home}/free")
-    assert stored(world, app_id).wanted == "running", "nothing is missing to who does not pay"
-    assert "is suspended" in page.submit_after(home, f"{home}/suspend")
-    assert organization(world).status == "suspended"
-    assert "active again" in page.submit_after(home, f"{home}/resume")
-    assert "pays for what it uses from now on" in page.submit_after(home, f"{home}/charge")
-    assert organization(world).billed
-
-
-def test_an_admin_exports_everybody(world: Any, admin: Callable[[], Browser]) -> None:
-    running(world)
-    running(world, "Theirs", organization="rival", plan="pro")
-    hours_pass(world, 1)
-    page = admin()
-    text = plain(page.go("/admin/usage"))
-    assert re.search(r"Rival 1\.00 0\.0694 Acme 1\.00 0\.0069 Total of all 0\.0763", text)
-    assert 'href="/admin/usage.csv"' in page.answer.text
-    rows = list(csv.DictReader(io.StringIO(page.go("/admin/usage.csv"), newline="")))
-    assert {row["organization"] for row in rows} == {"acme", "rival"}
-    assert "Nothing was used" in plain(page.go("/admin/usage?range=last-month"))
-
-
-def test_wallets_of_the_platform_are_for_its_admins(world: Any, person: Open) -> None:
-    page, home = person(), f"/admin/organizations/{world.viewer('rival').organization_id}"
-    assert "/admin/" not in page.go("/wallet")
-    for path in ("/admin/organizations", home, "/admin/usage", "/admin/usage.csv", "/admin/organizations/none"):
-        page.go(path)
-        assert page.answer.status_code == 404, path
-    for verb in ("entries", "suspend", "resume", "free", "charge"):
-        page.submit_after("/wallet", f"{home}/{verb}", kind="credit", amount="5", reason="a present")
-        assert page.answer.status_code == 404, verb
-    assert organization(world, "rival").status == "active"
