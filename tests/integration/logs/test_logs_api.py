@@ -69,6 +69,7 @@ def site(tmp_path: Path, each_database: Database) -> Iterator[Site]:
         database=database, clock=FakeClock(), vault=Vault([new_key()]),
         auth=AuthPolicy(Secret("k" * 40), Passwords(memory_kib=8, passes=1)), logs=server,
         check_git_url=lambda _url: None, app_url=lambda slug: f"http://{slug}.apps.localhost",
+        signup_credit_micro=1_000_000_000,
     )  # fmt: skip
     with serving(create_api(services)) as url, httpx.Client(base_url=url, timeout=20) as client:
         signed_in = register(client, "ann@acme.example", "Acme")
