@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -125,20 +125,14 @@ class EngineClient:
         """Returns when the engine is gone: its events broke off, and it has not answered since for so long."""
         seen = time.monotonic()
         while time.monotonic() - seen < patience_s:
-            try:
-                for _ in self.lines("/events", {"filters": '{"type": ["daemon"]}'}):
-                    pass
-                seen = time.monotonic()  # it was there until now
-            except EngineFailed:
-                seen = self._seen(seen)
+            with suppress(EngineFailed):
+                self._request("GET", "/version")
+                try:
+                    for _ in self.lines("/events", {"filters": '{"type": ["daemon"]}'}):
+                        pass
+                finally:
+                    seen = time.monotonic()  # it was there until now, however its events ended
             time.sleep(min(0.5, patience_s / 10))
-
-    def _seen(self, before: float) -> float:
-        try:
-            self._request("GET", "/version")
-        except EngineFailed:
-            return before
-        return time.monotonic()
 
     @contextmanager
     def _stream(self, path: str, query: Mapping[str, str], *, read_timeout_s: float | None) -> Iterator[httpx.Response]:

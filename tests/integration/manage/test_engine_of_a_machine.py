@@ -1,0 +1,136 @@
+"""What looks after a machine through its engine, where the engine is slow, restarts or is gone."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from engine_stand_in import Container, StandIn, engine_stand_in
+
+from skypanel.drivers.engine.client import EngineClient
+from skypanel.manage.cluster.edge_node import OWNER, revive
+from skypanel.manage.cluster.stack import PART
+
+# httpcore leaves a socket that could not be connected to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+PATIENCE_S = 5.0
+HOUR_S = 3600.0
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[StandIn]:
+    with engine_stand_in(tmp_path) as engine:
+        yield engine
+    gc.collect()  # here, where its warnings are expected
+
+
+@pytest.fixture
+def client(engine: StandIn) -> Iterator[EngineClient]:
+    with EngineClient(engine.socket) as client:
+        yield client
+
+
+def part(name: str, **changes: str) -> Container:
+    values = {"state": "exited", "network": f"container:{OWNER}" if name == "edge" else "bridge"} | changes
+    return Container({PART: name}, **values)
+
+
+def test_the_ingress_is_started_again_the_owner_of_its_network_first(engine: StandIn, client: EngineClient) -> None:
+    engine.containers = {"edge-1": part("edge"), OWNER: part("ingress")}
+    assert revive(client)
+    assert engine.done == [f"POST /containers/{OWNER}/start", "POST /containers/edge-1/start"]
+    assert not revive(client), "both run"
+    assert len(engine.done) == 2
+
+
+def test_the_edge_alone_is_started_again_when_its_owner_runs(engine: StandIn, client: EngineClient) -> None:
+    engine.containers = {OWNER: part("ingress", state="running"), "edge-1": part("edge")}
+    assert revive(client)
+    assert engine.done == ["POST /containers/edge-1/start"]
+
+
+def test_what_was_replaced_or_just_made_is_left_alone(engine: StandIn, client: EngineClient) -> None:
+    engine.containers = {
+        OWNER: part("ingress", state="running"),
+        "replaced": part("edge", restart="no"),
+        "just-made": part("edge", state="created"),
+        "somebody's": Container({}, state="exited"),
+    }
+    assert not revive(client)
+    assert engine.done == []
+
+
+@dataclass
+class Clock:
+    """Stands for the module `time`: goes on when it is waited for, and then calls `passed`."""
+
+    now: float = 1000.0
+    passed: Callable[[], None] = lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.passed()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("skypanel.drivers.engine.client.time", clock)
+    return clock
+
+
+@pytest.mark.parametrize("events_end", [True, False], ids=["events that end", "events that break off"])
+def test_an_engine_that_restarts_within_patience_ends_nobody(
+    engine: StandIn, client: EngineClient, clock: Clock, events_end: bool
+) -> None:
+    """Three times, each an hour after the last; then it stays away."""
+    engine.events_end = events_end
+    gone: list[float] = []
+
+    def followed() -> None:
+        clock.now += HOUR_S
+        gone.append(clock.now)
+        engine.stop()
+
+    def passed() -> None:
+        if len(gone) <= 3 and clock.now - gone[-1] > PATIENCE_S * 0.8:
+            engine.start()
+
+    engine.followed, clock.passed = followed, passed
+    client.await_end(PATIENCE_S)
+    assert len(gone) == 4
+    assert PATIENCE_S <= clock.now - gone[-1] < PATIENCE_S + 1
+
+
+def test_an_engine_that_is_not_there_at_all_is_given_the_same_patience(
+    engine: StandIn, client: EngineClient, clock: Clock
+) -> None:
+    engine.stop()
+    began = clock.now
+    client.await_end(PATIENCE_S)
+    assert PATIENCE_S <= clock.now - began < PATIENCE_S + 1
+
+
+def test_an_engine_that_answers_but_tells_no_events_is_there(
+    engine: StandIn, client: EngineClient, clock: Clock
+) -> None:
+    """As one that starts up, or is asked for more than it can do."""
+    engine.events_refused = True
+    asked = 0
+
+    def passed() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 100:
+            engine.stop()
+
+    clock.passed = passed
+    client.await_end(PATIENCE_S)
+    assert asked > 100
