@@ -11,6 +11,9 @@ import pytest
 from engine_stand_in import Container, StandIn, engine_stand_in
 
 from skypanel.drivers.engine.client import EngineClient
+from skypanel.drivers.runtime.swarm.names import DISK
+from skypanel.manage.cluster import disk_keeper
+from skypanel.manage.cluster.disk_keeper import DiskKeeper
 from skypanel.manage.cluster.edge_node import OWNER, revive
 from skypanel.manage.cluster.stack import PART
 
@@ -19,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 
 PATIENCE_S = 5.0
 HOUR_S = 3600.0
+MEBI = 1 << 20
 
 
 @pytest.fixture
@@ -134,3 +138,33 @@ def test_an_engine_that_answers_but_tells_no_events_is_there(
     clock.passed = passed
     client.await_end(PATIENCE_S)
     assert asked > 100
+
+
+@pytest.fixture
+def impatient(engine: StandIn) -> Iterator[EngineClient]:
+    with EngineClient(engine.socket, timeout_s=0.2) as client:
+        yield client
+
+
+def test_a_disk_that_takes_long_to_count_is_waited_for(engine: StandIn, impatient: EngineClient) -> None:
+    engine.containers = {
+        "hog": Container({DISK: "16"}, written=17 * MEBI, counting_s=0.5),
+        "modest": Container({DISK: "16"}, written=16 * MEBI),
+    }
+    DiskKeeper(impatient).look()
+    assert engine.containers["hog"].state == "exited"
+    assert engine.containers["modest"].state == "running"
+    assert engine.done[0] == "POST /containers/hog/exec", "it says why before it ends"
+
+
+def test_a_disk_that_cannot_be_counted_is_said_and_keeps_no_other_from_it(
+    engine: StandIn, impatient: EngineClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(disk_keeper, "COUNT_S", 0.2)
+    engine.containers = {
+        "endless": Container({DISK: "16"}, counting_s=0.5), "hog": Container({DISK: "16"}, written=17 * MEBI)
+    }  # fmt: skip
+    DiskKeeper(impatient).look()
+    assert "what endless wrote to its disk is not known" in caplog.text
+    assert engine.containers["endless"].state == "running"
+    assert engine.containers["hog"].state == "exited"

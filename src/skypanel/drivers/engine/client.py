@@ -85,8 +85,11 @@ class EngineClient:
     def speaks(self, major: int, minor: int) -> bool:
         return _numbers(self.version) >= (major, minor)
 
-    def get(self, path: str, *, filters: Mapping[str, Sequence[str]] | None = None, **query: str) -> Any:
-        return self._call("GET", path, filters=filters, query=query).json()
+    def get(
+        self, path: str, *, filters: Mapping[str, Sequence[str]] | None = None, timeout_s: float | None = None,
+        **query: str,
+    ) -> Any:  # fmt: skip
+        return self._call("GET", path, filters=filters, query=query, timeout_s=timeout_s).json()
 
     def post(
         self, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, timeout_s: float | None = None,

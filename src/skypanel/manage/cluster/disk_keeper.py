@@ -19,6 +19,7 @@ from skypanel.drivers.runtime.swarm.scripts import END_DISK_HOG
 
 log = logging.getLogger(__name__)
 LOOK_S, REST = 2.0, 20.0  # seconds; rest after a look, in times of how long it took
+COUNT_S = 300.0  # the engine may take to count what a container has written: it looks at every file
 TELL_S = 10.0
 MEBI = 1 << 20
 
@@ -50,13 +51,16 @@ class DiskKeeper:
             began = self.monotonic()
             if began < self._due.get(container, 0.0):
                 continue
-            with contextlib.suppress(EngineFailed):  # it may have ended
+            try:
                 if self._written(container) > limit:
                     self._end(container, limit)
+            except EngineFailed as error:
+                if not error.missing:  # else it has ended
+                    log.warning("what %s wrote to its disk is not known: %s", container[:12], error)
             self._due[container] = began + max(0.0, (self.monotonic() - began) * REST - LOOK_S)
 
     def _written(self, container: str) -> int:
-        found: Mapping[str, int | None] = self.engine.get(f"/containers/{container}/json", size="1")
+        found: Mapping[str, int | None] = self.engine.get(f"/containers/{container}/json", timeout_s=COUNT_S, size="1")
         return found.get("SizeRw") or 0
 
     def _end(self, container: str, limit: int) -> None:
