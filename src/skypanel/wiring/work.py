@@ -321,7 +321,7 @@ def worker(settings: Settings) -> Worker:
         rotate_access=lambda: _rotate(router_dir, instance),
     )
     watch = NodeWatch(database, CLOCK, machines)
-    found = Worker(site, engine, monitor, collector, settings.reconcile_interval_s, watch, leadership, lifeline)
+    ingress = None
     if leadership is not None:
-        found.ingress = cluster.ingress_logs(database, counted, edge_token(settings), leads=leadership.held)
-    return found
+        ingress = cluster.ingress_logs(database, counted, edge_token(settings), leads=leadership.held)
+    return Worker(site, engine, monitor, collector, settings.reconcile_interval_s, watch, leadership, lifeline, ingress)
