@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from skypanel.deployments.models import Replica
 from skypanel.drivers.machines import Machine, MachinesFailed
-from skypanel.jobs import Job
+from skypanel.jobs import Job, JobContext, leases
+from skypanel.jobs.execution import execute
+from skypanel.jobs.leases import Owner
 from skypanel.nodes import move
 from skypanel.nodes.models import Node
 from skypanel.nodes.watch import note
+from skypanel.worker.handlers import handlers
 
 M1, M2, M3 = (Machine(f"m{n}", f"192.0.2.1{n}", True, True, 4000, 8192) for n in (1, 2, 3))
 W1 = Machine("w1", "192.0.2.21", False, True, 8000, 16384)
@@ -136,6 +140,29 @@ def test_the_key_is_forgotten_when_it_has_been_used(either_api, says):
     with either_api.database.reading() as session:
         node = session.get(Node, "192.0.2.99")
     assert (node and (node.availability, node.note, node.sealed)) == (says and ("failed", says, None))
+
+
+def test_the_key_is_forgotten_when_the_platform_was_interrupted(either_api):
+    """Joining is tried once: nobody knows how far it got. Who takes the job over only says so."""
+    admin = either_api.admin()
+    admin.post(NODES, {"host": "192.0.2.99", "private_key": "sesame"})
+    platform: Any = SimpleNamespace(database=either_api.database, vault=either_api.services.vault)
+    nobody: Any = SimpleNamespace()  # neither machines nor anything else is asked again
+    kind = handlers(platform, nobody, nobody, nobody, after=lambda: None)["node.add"]
+
+    def take(owner: Owner) -> JobContext:
+        with either_api.database.transaction() as session:
+            job = leases.claim(session, owner=owner, queues=["nodes"], kinds=["node.add"], held=[])
+        assert job is not None
+        return JobContext(database=either_api.database, job=job, owner=owner)
+
+    take(Owner("w1", "killed while the machine joins", lease_s=-1))
+    execute(take(Owner("w2", "alive", lease_s=60)), kind)
+    with either_api.database.reading() as session:
+        node = session.get_one(Node, "192.0.2.99")
+        assert (node.availability, node.sealed) == ("failed", None)
+        assert [job.state for job in session.scalars(sa.select(Job))] == ["failed"]
+    assert "interrupted" in listed(admin)["192.0.2.99"]["alert"]
 
 
 def test_a_machine_that_did_not_join_says_why_and_is_tried_again_or_forgotten(either_api):
