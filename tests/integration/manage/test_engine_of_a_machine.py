@@ -13,9 +13,11 @@ from engine_stand_in import Container, StandIn, engine_stand_in
 from skypanel.drivers.engine.client import EngineClient
 from skypanel.drivers.runtime.swarm.names import DISK
 from skypanel.manage.cluster import disk_keeper
+from skypanel.manage.cluster.agent import Agent
 from skypanel.manage.cluster.disk_keeper import DiskKeeper
 from skypanel.manage.cluster.edge_node import OWNER, revive
 from skypanel.manage.cluster.stack import PART
+from skypanel.settings import Settings
 
 # httpcore leaves a socket that could not be connected to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -168,3 +170,47 @@ def test_a_disk_that_cannot_be_counted_is_said_and_keeps_no_other_from_it(
     assert "what endless wrote to its disk is not known" in caplog.text
     assert engine.containers["endless"].state == "running"
     assert engine.containers["hog"].state == "exited"
+
+
+@pytest.fixture
+def agent(client: EngineClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agent:
+    (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.53\n")
+    monkeypatch.setattr("skypanel.manage.cluster.agent.RESOLVERS", tmp_path / "resolv.conf")
+    return Agent(Settings(data_dir=tmp_path, registry_insecure=True), client)
+
+
+def programs(directory: Path, monkeypatch: pytest.MonkeyPatch, nft: str | None) -> None:
+    """The only one there is, or none."""
+    (directory / "bin").mkdir()
+    if nft is not None:
+        (directory / "bin" / "nft").write_text(f"#!/bin/sh\n{nft}\n")
+        (directory / "bin" / "nft").chmod(0o755)
+    monkeypatch.setenv("PATH", str(directory / "bin"))
+
+
+@pytest.mark.parametrize("nft", [None, "echo 'Operation not permitted' >&2; exit 1"], ids=["not there", "refused"])
+def test_a_firewall_that_cannot_be_had_does_not_keep_the_ingress_down(
+    engine: StandIn, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    nft: str | None,
+) -> None:  # fmt: skip
+    programs(tmp_path, monkeypatch, nft)
+    engine.containers = {"edge-1": part("edge"), OWNER: part("ingress")}
+    agent.look()
+    assert {each.state for each in engine.containers.values()} == {"running"}
+    (said,) = [line for line in caplog.messages if "firewall of this machine" in line]
+    assert ("nft is not installed" if nft is None else "Operation not permitted") in said
+
+
+def test_an_ingress_that_cannot_be_had_does_not_keep_the_firewall_down(
+    engine: StandIn, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    programs(tmp_path, monkeypatch, f'while read -r line; do echo "$line"; done >{tmp_path}/rules')
+    engine.containers = {"edge-1": part("edge", network="container:lost")}
+    agent.look()
+    assert "table inet skypanel_node" in (tmp_path / "rules").read_text()
+    assert "ingress of this machine: No such container: lost" in caplog.text
+
+
+def test_an_engine_that_is_away_does_not_end_the_agent(engine: StandIn, agent: Agent) -> None:
+    engine.stop()
+    agent.look()

@@ -48,10 +48,7 @@ class Agent:
         threading.Thread(target=disks.run, args=(self._stopping,), name="disks", daemon=True).start()
         while not self._stopping.is_set():
             self._changed.clear()
-            try:
-                self.look()
-            except (EngineFailed, OSError, shell.CommandFailed) as error:
-                log.warning("this machine is looked after again in a moment: %s", error)
+            self.look()
             self._changed.wait(EVERY_S)
             self._stopping.wait(SETTLE_S)
 
@@ -60,24 +57,45 @@ class Agent:
         self._changed.set()
 
     def look(self) -> None:
-        """Brings firewall, names and ingress to what they should be now."""
-        swarm: Mapping[str, Any] = self._engine.get("/info")["Swarm"]
-        managers = sorted(each["Addr"].rpartition(":")[0] for each in swarm.get("RemoteManagers") or ())
+        """Brings firewall, names and ingress to what they should be now: each for itself, since what keeps one of them
+        down says nothing about the others."""
+        brings = {"firewall": self._bring_firewall, "names": self._bring_names, "ingress": self._bring_ingress}
+        for part, bring in brings.items():
+            try:
+                bring()
+            except (EngineFailed, OSError, shell.CommandFailed) as error:
+                log.warning("%s of this machine: %s; trying again in a moment", part, error)
+
+    def _bring_firewall(self) -> None:
+        managers, own = self._machines()
         wanted = firewall.rules(
             platform=self._platform(), resolvers=resolvers(RESOLVERS), ports=self._ports(),
-            allowed=self._settings.egress_allowed_private, machines=sorted({*managers, swarm["NodeAddr"]}),
+            allowed=self._settings.egress_allowed_private, machines=sorted({*managers, own}),
         )  # fmt: skip
         if wanted != self._loaded or not self._in_force():
             shell.run(["nft", "-f", "-"], stdin=wanted.encode())
             self._loaded = wanted
             log.info("the firewall is up to date")
-        if not self._settings.registry_insecure and managers:
+
+    def _bring_names(self) -> None:
+        if self._settings.registry_insecure:
+            return
+        managers, _own = self._machines()
+        if managers:
             there = answering(managers, int(self._settings.registry.rpartition(":")[2]))
             trust.trust_registry(
                 self._settings.registry, AUTHORITY.read_text(), there, hosts=HOSTS, certificates=CERTIFICATES
             )
+
+    def _bring_ingress(self) -> None:
         if edge_node.revive(self._engine):
             log.warning("the ingress of this machine was down and is started again")
+
+    def _machines(self) -> tuple[Sequence[str], str]:
+        """Addresses of the managers, and of this machine."""
+        swarm: Mapping[str, Any] = self._engine.get("/info")["Swarm"]
+        managers = sorted(each["Addr"].rpartition(":")[0] for each in swarm.get("RemoteManagers") or ())
+        return managers, swarm["NodeAddr"]
 
     def _ports(self) -> tuple[int, int]:
         return self._settings.http_port, self._settings.https_port
