@@ -173,16 +173,17 @@ def resume_with_the_month(session: Session, *, now: datetime, currency: str) -> 
 
 
 def hour_when_resumed(session: Session, organization_id: str) -> int:
-    """What an hour costs when everything that was suspended runs again, in micro-units."""
+    """What an hour costs when everything that was suspended runs again, in micro-units. What was never deployed does
+    not run, however many replicas it shall have."""
     query = sa.select(App).where(
         App.organization_id == organization_id, App.deleted_at.is_(None), App.wanted == Wanted.SUSPENDED
     )
     apps = list(session.scalars(query))
     standing = standing_of(session, apps)
-    return sum(
-        cost_with(app, replicas=sum(standing[app.id].formation.values()), stored_bytes=kept_bytes(session, app))
-        for app in apps
-    )
+    replicas = {
+        app.id: 0 if app.current_deployment_id is None else sum(standing[app.id].formation.values()) for app in apps
+    }
+    return sum(cost_with(app, replicas=replicas[app.id], stored_bytes=kept_bytes(session, app)) for app in apps)
 
 
 def refilled(session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str) -> bool:

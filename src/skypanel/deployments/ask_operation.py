@@ -27,6 +27,13 @@ def operation(session: Session, kind: str, app: App, **args: object) -> str:
     return job_id
 
 
+def ask_to_mend(session: Session, app_id: str) -> None:
+    """One queued mend per app is enough."""
+    enqueue(
+        session, kind="app.mend", queue="mends", key=app_key(app_id), dedup=f"mend:{app_id}", args={"app_id": app_id}
+    )
+
+
 def _note(session: Session, app: App, by: Actor, verb: str, message: str, now: datetime, **detail: object) -> None:
     record(
         session,

@@ -79,8 +79,7 @@ def own(session: Session, app: App) -> list[Replica]:
 def _end_all(platform: Platform, app: App) -> None:
     with platform.database.reading() as session:
         web = web_wanted(session, app)
-    if app.wanted != Wanted.RUNNING:
-        put_route(platform, app, (), web=web)
+    put_route(platform, app, (), web=web)
     with platform.database.transaction() as session:
         retire(session, platform, own(session, app))
 

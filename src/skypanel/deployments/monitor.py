@@ -16,25 +16,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from skypanel.apps.models import App
-from skypanel.db import Session
-from skypanel.deployments.ask_release import app_key
+from skypanel.deployments.ask_operation import ask_to_mend
 from skypanel.deployments.backoff import LONGEST_S
 from skypanel.deployments.health import Verdict, ask, asked_of
 from skypanel.deployments.models import Replica, ReplicaState
 from skypanel.deployments.platform import Platform
-from skypanel.jobs import enqueue
 
 log = logging.getLogger(__name__)
 ASKING = 32
 ASKING_OF_ONE = 4  # organization
 REFRESH_S = 15.0
-
-
-def ask_to_mend(session: Session, app_id: str) -> None:
-    """One queued mend per app is enough."""
-    enqueue(
-        session, kind="app.mend", queue="mends", key=app_key(app_id), dedup=f"mend:{app_id}", args={"app_id": app_id}
-    )
 
 
 @dataclass

@@ -70,14 +70,19 @@ def scale(ctx: JobContext, platform: Platform, *, app_id: str, process_type: str
 def stop(ctx: JobContext, platform: Platform, *, app_id: str) -> None:
     """The route shows the 503 page, then every replica drains."""
 
-    def begin(session: Session) -> None:
+    def begin(session: Session) -> bool:
+        """Whether there is nothing to do."""
         app = session.get_one(App, app_id, with_for_update=True)
+        if app.current_deployment_id is None and app.wanted == Wanted.RUNNING:
+            return True  # only a suspension stops what has no release, and it is over
         if app.wanted != Wanted.SUSPENDED:
             app.wanted = Wanted.STOPPED
         app.status = AppStatus.SUSPENDED if app.wanted == Wanted.SUSPENDED else AppStatus.STOPPED
         app.status_reason = None
+        return False
 
-    ctx.tx_step("begin", begin)
+    if ctx.tx_step("begin", begin):
+        return
     with platform.database.reading() as session:
         app = session.get_one(App, app_id)
         web = web_wanted(session, app)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from skypanel.apps.models import App, Wanted
+from skypanel.apps.models import App, AppStatus, Wanted
 from skypanel.builds.models import Slug
 from skypanel.db import Session
+from skypanel.deployments.ask_operation import ask_to_mend
 from skypanel.deployments.models import IN_PROGRESS, Deployment, Replica, ReplicaState, Run
-from skypanel.deployments.monitor import ask_to_mend
 from skypanel.deployments.plan import Desired, RolloutPlan, formation_of, plan
 from skypanel.deployments.platform import Platform
 from skypanel.deployments.replicas import as_actual, holding, serving
@@ -42,14 +42,14 @@ def reconcile(platform: Platform) -> Findings:
         known = _known_containers(session)
         differing = _apps_that_differ(session, platform, containers, routes)
         building = set(session.scalars(sa.select(Deployment.id).where(Deployment.status.in_(IN_PROGRESS))))
-        apps = set(session.scalars(sa.select(App.id).where(App.deleted_at.is_(None))))
+        routed = _may_have_a_route(session)
     removed = _remove_orphans(platform, containers.values(), known)
     for build_id in builds:
         if build_id not in building:
             platform.builder.clean(build_id)
             removed += 1
     for key in routes:
-        if key not in apps:
+        if key not in routed:
             platform.router.remove(key)
             removed += 1
     with platform.database.transaction() as session:
@@ -74,6 +74,13 @@ def _known_containers(session: Session) -> set[str]:
     runs = session.scalars(sa.select(Run.id).where(Run.status.in_(("queued", "running"))))
     deployments = session.scalars(sa.select(Deployment.id).where(Deployment.status.in_(IN_PROGRESS)))
     return {*replicas, *(container_of(i) for i in runs), *(f"release-{short(i)}" for i in deployments)}
+
+
+def _may_have_a_route(session: Session) -> set[str]:
+    """Not what was deleted, nor what waits for its first deployment."""
+    under_way = sa.select(Deployment.app_id).where(Deployment.status.in_(IN_PROGRESS))
+    waits = sa.and_(App.status == AppStatus.CREATED, App.wanted == Wanted.RUNNING, App.id.not_in(under_way))
+    return set(session.scalars(sa.select(App.id).where(App.deleted_at.is_(None), sa.not_(waits))))
 
 
 def _apps_that_differ(

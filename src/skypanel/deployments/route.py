@@ -16,7 +16,7 @@ def route_of(
     platform: Platform, app: App, backends: Sequence[Backend], *, web: int | None, wanted: str | None = None
 ) -> Route | None:
     """`web`: replicas the release shall have; with 0 the app is stopped for its visitors, with None (no such process
-    type) there is no route. `wanted`: instead of what the app's row says."""
+    type) there is no route, nor before its first deployment. `wanted`: instead of what the app's row says."""
     if web is None:
         return None
     return wanted_route(

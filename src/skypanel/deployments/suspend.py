@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from skypanel.activity.record import Actor
 from skypanel.apps.models import App, AppStatus, Wanted
 from skypanel.db import Session
-from skypanel.deployments.ask_operation import operation
+from skypanel.deployments.ask_operation import ask_to_mend, operation
 from skypanel.deployments.ask_release import request_cancel
-from skypanel.deployments.models import IN_PROGRESS, Deployment
+from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStatus
 from skypanel.deployments.status import settle
 from skypanel.errors import Conflict
 
@@ -33,11 +33,22 @@ def resume_apps(session: Session, organization_id: str) -> int:
     for app in apps:
         app.wanted = Wanted.RUNNING
         if app.current_deployment_id is None:
-            app.status = AppStatus.CREATED
+            app.status, app.status_reason = _without_release(session, app)
+            ask_to_mend(session, app.id)  # else visitors would be told for ever that it is suspended
         else:
             settle(session, app)
-            operation(session, "app.restart", app)
+        # Without a release there is nothing to restart, unless its first deployment was too far to be cancelled.
+        operation(session, "app.restart", app)
     return len(apps)
+
+
+def _without_release(session: Session, app: App) -> tuple[str, str | None]:
+    """(status, reason) of one that has never served: what its newest deployment left it in."""
+    query = sa.select(Deployment).where(Deployment.app_id == app.id).order_by(Deployment.version.desc()).limit(1)
+    newest = session.scalars(query).one_or_none()
+    if newest is None or newest.status != DeploymentStatus.FAILED:
+        return AppStatus.CREATED, None
+    return AppStatus.FAILED, newest.reason
 
 
 def _apps(session: Session, organization_id: str, wanted: Wanted) -> list[App]:

@@ -35,9 +35,12 @@ def page_for(*, status: str, wanted: str) -> Page:
     return Page.DEPLOYING
 
 
-def wanted_route(facts: AppFacts) -> Route:
-    """An application that should not run gets no request, even while its replicas still end."""
+def wanted_route(facts: AppFacts) -> Route | None:
+    """An application that should not run gets no request, even while its replicas still end. One that was never
+    deployed has no route: there is nothing to wait for."""
     serves = bool(facts.backends) and facts.wanted == Wanted.RUNNING
+    if not serves and facts.wanted == Wanted.RUNNING and facts.status == AppStatus.CREATED:
+        return None
     return Route(
         key=facts.id,
         name=facts.slug,

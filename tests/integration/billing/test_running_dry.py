@@ -20,12 +20,21 @@ from skypanel.billing.charge import LAG
 from skypanel.billing.credit import enter, set_cap
 from skypanel.billing.ledger import Entry, post, state_of
 from skypanel.billing.models import JournalKind
-from skypanel.billing.running_dry import ADMIN, after_charge, resume, resume_with_the_month, suspend
+from skypanel.billing.running_dry import (
+    ADMIN,
+    after_charge,
+    hour_when_resumed,
+    resume,
+    resume_with_the_month,
+    suspend,
+)
 from skypanel.db import Database
+from skypanel.deployments.ask_release import app_key
 from skypanel.deployments.models import Deployment
-from skypanel.drivers.router.port import Page
+from skypanel.deployments.reconcile import Findings
+from skypanel.drivers.router.port import Page, Route
 from skypanel.errors import Conflict
-from skypanel.jobs import Job
+from skypanel.jobs import Job, enqueue, request_cancel
 from skypanel.manage.migrate import load_models
 from skypanel.orgs.models import Organization
 
@@ -121,6 +130,20 @@ def test_a_refill_brings_back_what_ran_and_nothing_else(world: World) -> None:
     assert (world.read(running).wanted, world.read(stopped).wanted) == ("running", "stopped")
     assert world.read(running).formation == {"web": 1}
     assert [args["app_id"] for args in jobs(world, "app.restart")] == [running]
+
+
+def test_what_was_never_deployed_needs_no_money_to_be_resumed(world: World) -> None:
+    world.organization("acme", funds=funds(1))
+    running, fresh = world.app("acme"), world.app("acme", formation={"web": 1})
+    world.slug(fresh, 10**9)  # of a build whose deployment failed
+    with world.database.transaction() as session:
+        app = session.get_one(App, fresh)
+        app.current_deployment_id, app.current_version, app.storage_price_micro = None, None, 100
+    world.start(running)
+    world.until_billed(BEGIN + HOUR)
+    assert world.suspended() == {"acme"}
+    with world.database.reading() as session:
+        assert hour_when_resumed(session, "acme") == HOBBY + 100
 
 
 def test_what_the_admin_suspended_is_not_lifted_by_money(world: World) -> None:
@@ -277,3 +300,59 @@ def test_an_app_that_runs_dry_stops_answering_and_comes_back_as_it_was(site: Sit
         assert state_of(session, organization.id).suspended_for is None
     site.quiet()
     site.true(app_id, status="running", web=2)
+
+
+def set_suspended(site: Site, suspended: bool) -> None:
+    with site.platform.database.transaction() as session:
+        organization = session.scalars(sa.select(Organization)).one()
+        if suspended:
+            suspend(session, organization, ADMIN, by=ROOT, now=site.clock.now())
+        else:
+            organization.billed = False  # so that nothing but the admin's word is missing
+            resume(session, organization, by=ROOT, now=site.clock.now(), currency="USD", as_admin=True)
+
+
+def test_an_app_that_was_never_deployed_shows_no_visitor_that_it_was_suspended(site: Site) -> None:
+    app_id = site.app()
+    set_suspended(site, True)
+    site.quiet()
+    assert (site.read(app_id).status, site.router.leads_to("shop.apps.example")) == ("suspended", Page.SUSPENDED)
+    set_suspended(site, False)
+    site.quiet()
+    assert (site.read(app_id).status, site.router.leads_to("shop.apps.example")) == ("created", None)
+    assert site.reconciled() == Findings(0, 0)
+    site.done("deploy", app_id)
+    site.true(app_id, status="running")
+
+
+def test_a_page_that_was_left_behind_is_taken_away(site: Site) -> None:
+    app_id = site.app()
+    site.router.put(Route(app_id, "shop", ("shop.apps.example",), (), page=Page.SUSPENDED))
+    assert site.reconciled() == Findings(0, 1)
+    assert site.router.leads_to("shop.apps.example") is None
+
+
+def test_a_resume_that_overtakes_the_stop_leaves_nothing_stopped(site: Site) -> None:
+    app_id = site.app()
+    with site.platform.database.transaction() as session:  # the key is taken: the stop has to wait
+        busy = enqueue(session, kind="app.stop", queue="elsewhere", key=app_key(app_id), args={"app_id": app_id})
+    set_suspended(site, True)
+    set_suspended(site, False)
+    with site.platform.database.transaction() as session:
+        assert request_cancel(session, busy or "")
+    site.quiet()
+    app = site.read(app_id)
+    assert (app.wanted, app.status, site.router.leads_to("shop.apps.example")) == ("running", "created", None)
+
+
+def test_what_had_failed_before_it_was_suspended_has_failed_when_it_comes_back(site: Site) -> None:
+    app_id = site.app(files={"Procfile": "web: crash\n"})
+    assert site.done("deploy", app_id).status == "failed"
+    failed = site.read(app_id)
+    set_suspended(site, True)
+    site.quiet()
+    set_suspended(site, False)
+    site.quiet()
+    app = site.read(app_id)
+    assert (app.status, app.status_reason) == ("failed", failed.status_reason)
+    assert site.router.leads_to("shop.apps.example") == Page.CRASHED

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from memory_site import Site
 
 from skypanel.apps.models import App
+from skypanel.deployments.ask_operation import ask_to_mend
 from skypanel.deployments.health import Verdict
 from skypanel.deployments.models import Deployment, Replica, ReplicaState
-from skypanel.deployments.monitor import Monitor, Watched, ask_to_mend
+from skypanel.deployments.monitor import Monitor, Watched
 from skypanel.deployments.reconcile import exited
 from skypanel.drivers.builder.port import BuildRequest
 from skypanel.drivers.router.port import Page, RouterFailed

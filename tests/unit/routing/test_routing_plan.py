@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from skypanel.apps.models import AppStatus, Wanted
 from skypanel.drivers.router.check import check
 from skypanel.drivers.router.memory import MemoryRouter
-from skypanel.drivers.router.port import Backend, Page
+from skypanel.drivers.router.port import Backend, Page, Route
 from skypanel.routing.hosts import app_hosts, default_host
 from skypanel.routing.plan import AppFacts, differences, page_for, wanted_route
 
@@ -22,17 +24,32 @@ facts = st.builds(
     backends=backends,
     health_path=st.none() | st.just("/healthz"),
 )
+NEVER_DEPLOYED = {"status": AppStatus.CREATED, "wanted": Wanted.RUNNING, "backends": ()}
 routes = st.dictionaries(st.text(max_size=3), st.text(max_size=2), max_size=8)
+
+
+def route_of(app: AppFacts) -> Route:
+    route = wanted_route(app)
+    assume(route is not None)
+    assert route is not None
+    return route
+
+
+@given(facts)
+def test_what_was_never_deployed_has_no_route(app: AppFacts) -> None:
+    never_deployed = not app.backends and (app.status, app.wanted) == (AppStatus.CREATED, Wanted.RUNNING)
+    assert (wanted_route(app) is None) == never_deployed
+    assert wanted_route(replace(app, **NEVER_DEPLOYED)) is None
 
 
 @given(facts)
 def test_every_wanted_route_is_one_that_a_router_takes(app: AppFacts) -> None:
-    check(wanted_route(app))
+    check(route_of(app))
 
 
 @given(facts)
 def test_an_app_gets_requests_exactly_while_it_should_run_and_has_healthy_replicas(app: AppFacts) -> None:
-    route = wanted_route(app)
+    route = route_of(app)
     assert set(route.backends) == (set(app.backends) if app.wanted == Wanted.RUNNING else set())
     assert (route.page is None) == bool(route.backends)
 
@@ -43,7 +60,7 @@ def test_the_order_of_replicas_does_not_change_the_route(app: AppFacts, random) 
     random.shuffle(shuffled)
     other = AppFacts(**{**vars(app), "backends": shuffled})
     router = MemoryRouter()
-    assert router.fingerprint(wanted_route(app)) == router.fingerprint(wanted_route(other))
+    assert router.fingerprint(route_of(app)) == router.fingerprint(route_of(other))
 
 
 @pytest.mark.parametrize(
