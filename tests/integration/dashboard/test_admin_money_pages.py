@@ -73,6 +73,19 @@ def test_an_admin_moves_money_with_a_reason(world: Any, admin: Callable[[], Brow
     assert organization(world).billed
 
 
+def test_the_wallet_leads_an_admin_to_where_credits_are_entered(
+    world: Any, admin: Callable[[], Browser], person: Open
+) -> None:
+    page, home = admin(), f"/admin/organizations/{world.viewer().organization_id}"
+    text = page.go("/wallet")
+    assert f'<a href="{home}">enter a credit</a>' in text
+    assert "Ask the platform" not in plain(text)
+    assert 'name="amount"' in page.go(home)
+    theirs = person().go("/wallet")
+    assert "Ask the platform’s admin for a credit" in plain(theirs)
+    assert "enter a credit" not in theirs
+
+
 def test_an_admin_exports_everybody(world: Any, admin: Callable[[], Browser]) -> None:
     running(world)
     running(world, "Theirs", organization="rival", plan="pro")
