@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -15,9 +14,8 @@ from skypanel.billing.usage import app_ever, hours_of_app, usage_by_app
 from skypanel.dashboard.account import Account, CurrentAccount
 from skypanel.dashboard.live import View, live_page
 from skypanel.dashboard.page_route import page_router
-from skypanel.dashboard.usage_range import RANGES, AskedTime
+from skypanel.dashboard.usage_range import RANGES, AskedTime, moment_of
 from skypanel.db import Session
-from skypanel.errors import NotFound
 from skypanel.http.context import ServicesDep
 from skypanel.http.paging import cursor_checked
 from skypanel.http.session import ReadSession
@@ -120,7 +118,7 @@ def show_hour(
     request: Request, app_id: AppId, hour: str, account: CurrentAccount, session: ReadSession, services: ServicesDep
 ) -> Response:
     """`hour`: `2026-05-01T12`, in UTC."""
-    moment = _hour(hour)
+    moment = moment_of(hour, HOUR_FORM, what="hour")
 
     def load(session: Session, account: Account) -> View:
         require(account.viewer, Permission.VIEW)
@@ -130,14 +128,3 @@ def show_hour(
         return View("usage/hour.html", context, frozenset({f"organization:{account.organization.id}"}))
 
     return live_page(request, account, session, load)
-
-
-def _hour(text: str) -> datetime:
-    """Raises NotFound."""
-    try:
-        found = datetime.strptime(text, HOUR_FORM).replace(tzinfo=UTC)
-    except ValueError:
-        found = datetime.min.replace(tzinfo=UTC)
-    if not 2000 <= found.year <= 9000:
-        raise NotFound(f"There is no hour {text!r}.")
-    return found

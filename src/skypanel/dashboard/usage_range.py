@@ -11,7 +11,7 @@ from fastapi import Depends, Query
 
 from skypanel.billing.core.hours import hour_of
 from skypanel.billing.forecast import month_of
-from skypanel.errors import Invalid
+from skypanel.errors import Invalid, NotFound
 from skypanel.http.usage import UsageRange
 
 MONTH, LAST_MONTH, WEEK, CUSTOM = "month", "last-month", "7d", "custom"
@@ -89,6 +89,17 @@ def range_of(name: str, first: str, last: str, *, now: datetime) -> Range:
         problem = "Choose a first and a last day, the first one not after the last."
         return Range(CUSTOM, month, month_of(month + timedelta(days=32)), first, last, problem)
     return Range(CUSTOM, _midnight(begin), _midnight(end_day) + timedelta(days=1), first, last)
+
+
+def moment_of(text: str, form: str, *, what: str) -> datetime:
+    """Of a page's address, in UTC: `2026-05-01T12` in the form of an hour. Raises NotFound, which names `what`."""
+    try:
+        found = datetime.strptime(text, form).replace(tzinfo=UTC)
+    except ValueError:
+        found = datetime.min.replace(tzinfo=UTC)
+    if not 2000 <= found.year <= 9000:
+        raise NotFound(f"There is no {what} {text!r}.")
+    return found
 
 
 def _day(text: str) -> date | None:

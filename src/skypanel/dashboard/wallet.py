@@ -20,8 +20,9 @@ from skypanel.dashboard.forms import Refused, amount_of, attempt
 from skypanel.dashboard.live import View, live_page
 from skypanel.dashboard.notices import tell
 from skypanel.dashboard.page_route import page_router, see
+from skypanel.dashboard.usage_range import moment_of
 from skypanel.db import Session
-from skypanel.errors import NotFound, SkyPanelError
+from skypanel.errors import SkyPanelError
 from skypanel.http.context import ClientAddress, Services, ServicesDep
 from skypanel.http.paging import cursor_checked
 from skypanel.http.session import ReadSession, WriteSession
@@ -108,7 +109,7 @@ def resume(request: Request, account: CurrentAccount, session: WriteSession, ser
 @router.get("/wallet/statements/{month}")
 def show_statement(request: Request, month: str, account: CurrentAccount, session: ReadSession) -> Response:
     """`month`: `2026-05`, of UTC."""
-    moment = _month(month)
+    moment = moment_of(month, MONTH_FORM, what="month")
 
     def load(session: Session, account: Account) -> View:
         require(account.viewer, Permission.MANAGE_MONEY)
@@ -166,15 +167,4 @@ def _months(first: datetime, now: datetime) -> list[datetime]:
     while month >= month_of(first) and len(found) < 12:
         found.append(month)
         month = month_of(datetime.fromtimestamp(month.timestamp() - 1, UTC))
-    return found
-
-
-def _month(text: str) -> datetime:
-    """Raises NotFound."""
-    try:
-        found = datetime.strptime(text, MONTH_FORM).replace(tzinfo=UTC)
-    except ValueError:
-        found = datetime.min.replace(tzinfo=UTC)
-    if not 2000 <= found.year <= 9000:
-        raise NotFound(f"There is no month {text!r}.")
     return found
