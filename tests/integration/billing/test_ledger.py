@@ -93,6 +93,28 @@ def test_a_journal_that_is_closed_takes_no_more_postings(books: Database) -> Non
         connection.execute(sa.text(f"INSERT INTO ledger_postings VALUES ('usage', 1, '{journal}', 1, 1)"))
 
 
+@pytest.mark.parametrize(("other", "refused"), [(1, True), (-2, True), (-1, False)])
+def test_a_journal_has_to_sum_to_zero(books: Database, other: int, refused: bool) -> None:
+    enter(books, entry(5))
+
+    def entered() -> None:
+        with books.engine.begin() as connection:
+            for statement in (
+                "INSERT INTO ledger_accounts VALUES ('usage', 'usage', NULL, 'USD', 0, 0)",
+                "INSERT INTO ledger_postings VALUES ('wallet:acme', 2, 'j', 1, 6)",
+                f"INSERT INTO ledger_postings VALUES ('usage', 1, 'j', {other}, {other})",
+                BROKEN["a journal without postings"],
+            ):
+                connection.exec_driver_sql(statement)
+
+    if refused:
+        with pytest.raises(DatabaseError, match="does not sum to zero"):
+            entered()
+    else:
+        entered()
+    assert held(books) == (5 if refused else 6)
+
+
 def test_two_at_once_lose_nothing(books: Database) -> None:
     def many(name: str) -> None:
         for number in range(20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -32,11 +33,14 @@ from skypanel.db import Database
 from skypanel.deployments.ask_release import app_key
 from skypanel.deployments.models import Deployment
 from skypanel.deployments.reconcile import Findings
+from skypanel.drivers.mail.port import NoMail
 from skypanel.drivers.router.port import Page, Route
 from skypanel.errors import Conflict
 from skypanel.jobs import Job, enqueue, request_cancel
+from skypanel.logs.volume import Volumes
 from skypanel.manage.migrate import load_models
 from skypanel.orgs.models import Organization
+from skypanel.worker.bookkeeping import Bookkeeper
 
 HOUR = timedelta(hours=1)
 HOBBY = 6_900
@@ -207,6 +211,22 @@ def test_a_cap_that_is_spent_stops_until_the_month_is_over(world: World) -> None
     assert (world.suspended(), begin_the_month(world)) == ({"acme"}, 0)
     world.clock.moment = BEGIN.replace(month=BEGIN.month + 1, day=1, hour=0)
     assert (begin_the_month(world), world.suspended()) == (1, set())
+
+
+def test_the_run_that_bills_lifts_a_spent_cap_with_the_month(world: World) -> None:
+    world.organization("acme")
+    world.start(world.app("acme"))
+    capped(world, HOBBY)
+    long_up = math.inf  # its first minute is over
+    books = Bookkeeper(world.database, world.clock, CURRENCY, Volumes(world.clock), NoMail(), monotonic=lambda: long_up)
+    for moment, suspended in (
+        (BEGIN + HOUR + LAG, {"acme"}),
+        (datetime(2026, 3, 31, 23, 59, tzinfo=UTC), {"acme"}),
+        (datetime(2026, 4, 1, tzinfo=UTC), set()),
+    ):
+        world.clock.moment = moment
+        books.bill()
+        assert world.suspended() == suspended, moment
 
 
 def begin_the_month(world: World) -> int:
