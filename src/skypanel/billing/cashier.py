@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from skypanel.billing.models import Outcome, PaymentEvent, Topup, TopupState
 from skypanel.billing.settle import Verdict, request_handling, settle, take_back, topup_of
 from skypanel.billing.topups import FIRST_LOOK
 from skypanel.db import Database, Session
+from skypanel.db.upsert import upsert
 from skypanel.drivers.payments.port import CheckoutSession, Event, Payments, PaymentsFailed, PaymentsRefused
 from skypanel.kit.clock import Clock
 from skypanel.kit.paging import Page, decode_cursor, encode_cursor
@@ -26,9 +26,8 @@ PORTION = 100
 
 def receive(session: Session, event: Event, payload: str, *, now: datetime) -> bool:
     """Keeps a verified message and asks for its handling, in the caller's transaction; False when it had been kept."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     kept = session.execute(
-        insert(PaymentEvent)
+        upsert(session, PaymentEvent)
         .values(
             id=event.id, kind=event.kind[:120], payment_id=event.payment_id, payload=payload, received_at=now,
             handled_at=None, outcome=None, note=None,
@@ -169,9 +168,8 @@ def _ask_later(topup: Topup, *, now: datetime) -> None:
 def _flag(session: Session, topup: Topup, note: str, *, now: datetime) -> None:
     """Where messages that do not fit are looked for, too."""
     log.error("the top-up %s could not be settled: %s", topup.id, note)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(
-        insert(PaymentEvent)
+        upsert(session, PaymentEvent)
         .values(
             id=f"asked:{topup.id}", kind="asked", payment_id=None, payload="{}", received_at=now, handled_at=now,
             outcome=Outcome.FLAGGED.value, note=note,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from skypanel.billing.models import (
     COUNTER,
@@ -24,6 +23,7 @@ from skypanel.billing.models import (
 )
 from skypanel.db import Session
 from skypanel.db.changes import touch
+from skypanel.db.upsert import upsert
 from skypanel.kit.ids import new_id
 
 
@@ -100,8 +100,7 @@ def _lock(
     heads = {name: (seq, balance) for name, seq, balance in session.execute(query)}
     missing = [each for each in wanted if each["id"] not in heads]
     if missing:
-        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-        session.execute(insert(LedgerAccount).on_conflict_do_nothing(), missing)
+        session.execute(upsert(session, LedgerAccount).on_conflict_do_nothing(), missing)
         heads = {name: (seq, balance) for name, seq, balance in session.execute(query)}
     return heads
 
@@ -121,14 +120,13 @@ def state_of(session: Session, organization_id: str) -> WalletState:
     """Made when it is not there, and locked."""
     state = session.get(WalletState, organization_id, with_for_update=True)
     if state is None:
-        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-        session.execute(insert(WalletState).values(organization_id=organization_id).on_conflict_do_nothing())
+        session.execute(upsert(session, WalletState).values(organization_id=organization_id).on_conflict_do_nothing())
         state = session.get_one(WalletState, organization_id, with_for_update=True)
     return state
 
 
 def check(session: Session) -> list[str]:
-    """What is wrong with the books; nothing can be. For tests, and for an operator who asks (`doctor`)."""
+    """What is wrong with the books; nothing can be. For tests."""
     sums = dict(
         session.execute(
             sa.select(LedgerPosting.account_id, sa.func.sum(LedgerPosting.amount_micro)).group_by(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from skypanel.billing.models import Topup, TopupState
 from skypanel.db import Database, Session
+from skypanel.db.upsert import upsert
 from skypanel.drivers.payments.port import Checkout, Payments, PaymentsFailed, PaymentsRefused, Started
 from skypanel.errors import FieldError, Invalid, TooMany, Unavailable
 from skypanel.kit.clock import Clock
@@ -75,7 +75,7 @@ class Desk:
 
     def _written(self, session: Session, viewer: Viewer, amount_micro: int, key: str | None) -> Topup:
         now, topup_id = self.clock.now(), new_id()
-        insert = (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(Topup)
+        insert = upsert(session, Topup)
         made = session.execute(
             insert.values(
                 id=topup_id, organization_id=viewer.organization_id, request_key=key, amount_micro=amount_micro,

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from skypanel.apps.models import App
 from skypanel.billing.charge import alone
 from skypanel.billing.core.hours import HOUR
 from skypanel.billing.models import BillingHour, LogVolume
 from skypanel.db import Session
+from skypanel.db.upsert import upsert
 
 
 def add_volumes(session: Session, volumes: Mapping[tuple[str, datetime], int]) -> None:
@@ -29,6 +29,6 @@ def add_volumes(session: Session, volumes: Mapping[tuple[str, datetime], int]) -
     rows = [{"app_id": app_id, "hour": hour, "bytes": size} for (app_id, hour), size in sorted(found.items())]
     if not rows:
         return
-    insert = (postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert)(LogVolume)
+    insert = upsert(session, LogVolume)
     added = {"bytes": LogVolume.bytes + insert.excluded.bytes}
     session.execute(insert.on_conflict_do_update(index_elements=["app_id", "hour"], set_=added), rows)

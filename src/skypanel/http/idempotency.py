@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 import orjson
 import sqlalchemy as sa
 from fastapi import Request, Response
-from sqlalchemy.dialects import postgresql, sqlite
 
 from skypanel.db import Session
+from skypanel.db.upsert import upsert
 from skypanel.errors import FieldError, Invalid
 from skypanel.http.context import Encrypts
 from skypanel.http.models import IdempotentRequest
@@ -62,10 +62,9 @@ def claim(request: Request, session: Session, vault: Encrypts, *, user_id: str, 
     organization = request.headers.get("x-organization-id", "")
     identifier = _digest(user_id, organization, request.method, request.url.path, attempt.key)
     fingerprint = _digest(request.url.query, attempt.body)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(sa.delete(IdempotentRequest).where(IdempotentRequest.created_at <= now - KEPT_FOR))
     claimed = session.execute(
-        insert(IdempotentRequest)
+        upsert(session, IdempotentRequest)
         .values(id=identifier, fingerprint=fingerprint, response=None, created_at=now)
         .on_conflict_do_nothing()
         .returning(IdempotentRequest.id)

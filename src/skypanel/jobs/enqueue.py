@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from skypanel.db import Session
+from skypanel.db.upsert import upsert
 from skypanel.jobs.models import JOBS, QUEUED, RUNNING, EpochNow, JobState
 from skypanel.jobs.wakers import announce
 from skypanel.kit.ids import new_id
@@ -32,9 +32,8 @@ def enqueue(
     the order of `priority` (smaller first), then arrival; a job that waits for its next attempt keeps its place, one
     whose first `delay_s` is not over does not hold up others. `max_attempts=1`: never started twice.
     """
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = (
-        insert(JOBS)
+        upsert(session, JOBS)
         .values(
             id=job_id or new_id(),
             kind=kind,

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from croniter import croniter
-from sqlalchemy.dialects import postgresql, sqlite
 
 from skypanel.db import Database, Session
+from skypanel.db.upsert import upsert
 from skypanel.jobs.enqueue import enqueue
 from skypanel.jobs.models import TICKS
 
@@ -69,8 +69,7 @@ def take_tick(session: Session, *, schedule: Schedule, tick: datetime, late_s: f
     """Enqueues the run of `tick` if nobody has yet; its job id. A schedule's very first tick is only noted."""
     newer = sa.update(TICKS).where(TICKS.c.name == schedule.name, TICKS.c.tick < tick).values(tick=tick)
     if session.execute(newer.returning(TICKS.c.name)).first() is None:
-        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-        session.execute(insert(TICKS).values(name=schedule.name, tick=tick).on_conflict_do_nothing())
+        session.execute(upsert(session, TICKS).values(name=schedule.name, tick=tick).on_conflict_do_nothing())
         return None
     if schedule.catch_up == "skip" and late_s > LATE_S:
         return None
