@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -352,17 +352,40 @@ def test_a_page_that_was_left_behind_is_taken_away(site: Site) -> None:
     assert site.router.leads_to("shop.apps.example") is None
 
 
-def test_a_resume_that_overtakes_the_stop_leaves_nothing_stopped(site: Site) -> None:
-    app_id = site.app()
-    with site.platform.database.transaction() as session:  # the key is taken: the stop has to wait
+@contextmanager
+def key_taken(site: Site, app_id: str) -> Iterator[None]:
+    """Meanwhile its jobs have to wait; then they are done."""
+    with site.platform.database.transaction() as session:
         busy = enqueue(session, kind="app.stop", queue="elsewhere", key=app_key(app_id), args={"app_id": app_id})
-    set_suspended(site, True)
-    set_suspended(site, False)
+    yield
     with site.platform.database.transaction() as session:
         assert request_cancel(session, busy or "")
     site.quiet()
+
+
+def test_a_resume_that_overtakes_the_stop_leaves_nothing_stopped(site: Site) -> None:
+    app_id = site.app()
+    with key_taken(site, app_id):
+        set_suspended(site, True)
+        set_suspended(site, False)
     app = site.read(app_id)
     assert (app.wanted, app.status, site.router.leads_to("shop.apps.example")) == ("running", "created", None)
+
+
+def test_a_first_deployment_that_was_too_far_to_be_cancelled_runs_after_the_resume(site: Site) -> None:
+    app_id = site.app()
+    deployment = site.done("deploy", app_id)
+
+    def serves(deployment_id: str | None) -> None:
+        with site.platform.database.transaction() as session:
+            session.get_one(App, app_id).current_deployment_id = deployment_id
+
+    with key_taken(site, app_id):
+        serves(None)  # as while its switch is under way
+        set_suspended(site, True)
+        set_suspended(site, False)
+        serves(deployment.id)
+    site.true(app_id, status="running")
 
 
 def test_what_had_failed_before_it_was_suspended_has_failed_when_it_comes_back(site: Site) -> None:
