@@ -10,7 +10,18 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cluster_state import BACK_S, app_tasks, deployed_in_spite, in_spite, load_on, parts, ready, refused, scale_part
+from cluster_state import (
+    BACK_S,
+    app_tasks,
+    deployed_in_spite,
+    expect_addresses_elsewhere,
+    in_spite,
+    load_on,
+    parts,
+    ready,
+    refused,
+    scale_part,
+)
 from engines import Node
 from load import running
 from site_under_test import Client, eventually
@@ -95,6 +106,14 @@ def test_losing_a_copy_of_the_control_plane_is_unnoticed(part: str, grown: Clust
             ada.deployed(target)
     assert load.failures == []
     eventually(lambda: len(parts(grown, part)) == 2, within=60, what="two copies again")
+
+
+def test_replicas_are_reached_at_addresses_that_another_machine_had_moments_ago(
+    grown: Cluster, ada: Client, target: str
+) -> None:
+    """As when a manager is lost and the next one gives addresses out again from the lowest."""
+    expect_addresses_elsewhere(grown, ada.organization_id[-12:])
+    ada.deployed(target)
 
 
 def tasks_of(grown: Cluster, *names: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -63,6 +64,22 @@ def refused(load: Load, *, since: int = 0) -> list[str]:
     one that is idle may be closed in the moment that its next request is written."""
     stay = ("websocket", "events", "keep-alive: IncompleteReadError('0 bytes")
     return [each for each in load.failures[since:] if not any(word in each for word in stay)]
+
+
+def expect_addresses_elsewhere(grown: Cluster, slug_network: str) -> None:
+    """Each machine looks for each address of a network on another machine, as for five minutes after it moved there.
+    What is there at present stays as it is."""
+    with grown.first.speaking() as engine:
+        network = next(each for each in engine.get("/networks") if each["Name"].endswith(slug_network))
+    first, second, third, _ = map(int, network["IPAM"]["Config"][0]["Subnet"].partition("/")[0].split("."))
+    macs = (f"02:42:{first:02x}:{second:02x}:{third:02x}:{last:02x}" for last in range(2, 255))
+    batch = "".join(f"fdb add {mac} dev vxlan0 master dynamic\n" for mac in macs)
+    for node in grown.fabric.nodes.values():
+        namespace = node.directory / "run" / "netns" / f"1-{network['Id'][:10]}"
+        inside = ["nsenter", "-t", (node.directory / "pid").read_text().strip(), "-m"]
+        if subprocess.run([*inside, "test", "-e", str(namespace)], check=False).returncode == 0:
+            command = [*inside, "--", "nsenter", f"--net={namespace}", "bridge", "-force", "-batch", "-"]
+            subprocess.run(command, input=batch.encode(), check=False, capture_output=True)  # those in use are kept
 
 
 T = TypeVar("T")

@@ -211,6 +211,23 @@ def test_an_ingress_that_cannot_be_had_does_not_keep_the_firewall_down(
     assert "ingress of this machine: No such container: lost" in caplog.text
 
 
+def greeted(engine: StandIn) -> list[str]:
+    return [each.split("/")[2] for each in engine.done if each.endswith("/exec")]
+
+
+def test_each_container_of_the_platform_is_heard_once_in_its_networks(
+    engine: StandIn, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(tmp_path, monkeypatch, "exit 0")
+    engine.containers = {"database-1": Container({PART: "postgres"}), "web-1": Container({DISK: "16"})}
+    agent.look()
+    agent.look()
+    assert greeted(engine) == ["database-1"]
+    engine.containers["database-2"] = Container({PART: "postgres"})
+    agent.look()
+    assert greeted(engine) == ["database-1", "database-2"]
+
+
 def test_an_engine_that_is_away_does_not_end_the_agent(engine: StandIn, agent: Agent) -> None:
     engine.stop()
     agent.look()

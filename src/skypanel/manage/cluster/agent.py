@@ -1,7 +1,8 @@
 """`python3 -m skypanel.manage.cluster.agent`: on every machine of a cluster, in its own network.
 
 Keeps the firewall between tenants and everything else, the names under which the engine finds the registry, the limits
-of replicas' disks, and the ingress up. Knows only its own engine, so that it does its part whatever else is away.
+of replicas' disks, and the ingress up, and lets the platform's containers be found in their networks. Knows only its
+own engine, so that it does its part whatever else is away.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from skypanel.drivers import shell
 from skypanel.drivers.engine.client import EngineClient, EngineFailed
+from skypanel.drivers.runtime.swarm.scripts import GREET
 from skypanel.manage.cluster import edge_node, firewall, trust
 from skypanel.manage.cluster.disk_keeper import DiskKeeper
 from skypanel.manage.cluster.stack import PART
@@ -30,6 +32,11 @@ EVERY_S = 5.0
 ANSWER_S = 0.5
 SETTLE_S = 0.1
 HOSTS, CERTIFICATES, RESOLVERS = Path("/host/hosts"), Path("/host/certs.d"), Path("/host/resolv.conf")
+# Images of the registry and of PostgreSQL may be small ones, which have no bash.
+GREETING = """\
+command -v bash >/dev/null && exec bash -c "$0"
+for own in $(hostname -i); do ping -c 1 -W 1 "${own%.*}.1"; done
+"""
 AUTHORITY = Path("/run/secrets/registry-ca.crt")
 
 
@@ -37,6 +44,7 @@ class Agent:
     def __init__(self, settings: Settings, engine: EngineClient) -> None:
         self._settings, self._engine = settings, engine
         self._loaded = ""
+        self._greeted: set[str] = set()
         self._changed = threading.Event()
         self._stopping = threading.Event()
 
@@ -59,7 +67,10 @@ class Agent:
     def look(self) -> None:
         """Brings firewall, names and ingress to what they should be now: each for itself, since what keeps one of them
         down says nothing about the others."""
-        brings = {"firewall": self._bring_firewall, "names": self._bring_names, "ingress": self._bring_ingress}
+        brings = {
+            "firewall": self._bring_firewall, "names": self._bring_names, "ingress": self._bring_ingress,
+            "networks": self._greet,
+        }  # fmt: skip
         for part, bring in brings.items():
             try:
                 bring()
@@ -91,6 +102,20 @@ class Agent:
         if edge_node.revive(self._engine):
             log.warning("the ingress of this machine was down and is started again")
 
+    def _greet(self) -> None:
+        """Has each of the platform's containers heard once in its networks: the database and the registry are asked at
+        addresses that may have been another machine's, see `scripts.GREET`."""
+        running = self._running()
+        self._greeted &= running
+        for container in sorted(running - self._greeted):
+            try:
+                made = self._engine.post(f"/containers/{container}/exec", {"Cmd": ["sh", "-c", GREETING, GREET]})["Id"]
+                self._engine.post(f"/exec/{made}/start", {"Detach": True})
+            except EngineFailed as error:
+                if not error.missing:
+                    raise
+            self._greeted.add(container)
+
     def _machines(self) -> tuple[Sequence[str], str]:
         """Addresses of the managers, and of this machine."""
         swarm: Mapping[str, Any] = self._engine.get("/info")["Swarm"]
@@ -105,11 +130,13 @@ class Agent:
 
     def _platform(self) -> list[str]:
         """Addresses of the platform's own containers on the bridge."""
-        ours = {
-            each["Id"] for each in self._engine.get("/containers/json", filters={"label": [PART]})
-        }  # fmt: skip
+        ours = self._running()
         found = self._engine.get(f"/networks/{firewall.BRIDGE}")["Containers"] or {}
         return sorted(each["IPv4Address"].partition("/")[0] for i, each in found.items() if i in ours)
+
+    def _running(self) -> set[str]:
+        """The platform's own containers."""
+        return {each["Id"] for each in self._engine.get("/containers/json", filters={"label": [PART]})}
 
     def _listen(self) -> None:
         """The engine says when containers come and go."""

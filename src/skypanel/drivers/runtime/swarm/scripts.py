@@ -7,10 +7,22 @@ HOLD_S = 5
 OUT_OF_MEMORY = "skypanel: ended because the memory limit was reached"
 DISK_FULL = "skypanel: ended because the disk limit was reached"
 
-# PID 1: reads the variables, starts the program as a group of its own, and passes signals on. SIGTERM comes from the
-# engine whenever a task has to go (a retired release, fewer replicas, a drained machine), about when it leaves the
+# A word to each network, to nobody there. The engine makes a container's hardware address of its IP address, and when
+# another machine had that one in the last five minutes, the network's bridge goes on looking for it there until the
+# container itself says something; a web server never does (moby/moby#35401).
+GREET = """\
+while read -r name net gateway rest; do
+  [[ $gateway == 00000000 && $net =~ ^(..)(..)(..)(..)$ ]] || continue
+  part=("${BASH_REMATCH[@]}")
+  echo >"/dev/udp/$((16#${part[4]})).$((16#${part[3]})).$((16#${part[2]})).$((16#${part[1]} + 1))/9"
+done </proc/net/route 2>/dev/null
+"""
+
+# PID 1: greets, reads the variables, starts the program as a group of its own, passes signals on. SIGTERM comes from
+# the engine whenever a task has to go (a retired release, fewer replicas, a drained machine), about when it leaves the
 # routes: so it goes on serving for HOLD seconds, then until no connection to PORT is open, both within DRAIN seconds.
 INIT = f"""\
+{GREET}
 while IFS= read -r -d '' pair; do export "$pair"; done 2>/dev/null <{SECRET}
 setsid "$@" & main=$!
 exec 3>&2 2>/dev/null
