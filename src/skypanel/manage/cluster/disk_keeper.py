@@ -1,7 +1,8 @@
 """Ends replicas that write more than their plan's disk: the engine keeps no such limit for the tasks of a swarm.
 
 Each is looked at every two seconds, or less often where looking takes long, so that one with many files costs the
-machine a twentieth of a core at most. A fast writer can overshoot in that time, and is ended then.
+machine a twentieth of a core at most, and beside the others, so that it gives none of them time to write. A fast writer
+can overshoot in that time, and is ended then.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class DiskKeeper:
     engine: EngineClient
     monotonic: Callable[[], float] = time.monotonic
     _due: dict[str, float] = field(default_factory=dict)
+    _looked_at: set[str] = field(default_factory=set)
 
     def run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
@@ -41,23 +43,29 @@ class DiskKeeper:
             stopping.wait(LOOK_S)
 
     def look(self) -> None:
-        """Once. Raises EngineFailed."""
+        """Begins to look at each that is due. Raises EngineFailed."""
         limits = {
             each["Id"]: int(each["Labels"][DISK]) * MEBI
             for each in self.engine.get("/containers/json", filters={"label": [DISK]})
         }  # fmt: skip
-        self._due = {container: due for container, due in self._due.items() if container in limits}
+        for gone in set(self._due) - limits.keys():
+            self._due.pop(gone)
         for container, limit in limits.items():
-            began = self.monotonic()
-            if began < self._due.get(container, 0.0):
-                continue
-            try:
-                if self._written(container) > limit:
-                    self._end(container, limit)
-            except EngineFailed as error:
-                if not error.missing:  # else it has ended
-                    log.warning("what %s wrote to its disk is not known: %s", container[:12], error)
+            if container not in self._looked_at and self.monotonic() >= self._due.get(container, 0.0):
+                self._looked_at.add(container)
+                threading.Thread(target=self._look_at, args=(container, limit), name="disk", daemon=True).start()
+
+    def _look_at(self, container: str, limit: int) -> None:
+        began = self.monotonic()
+        try:
+            if self._written(container) > limit:
+                self._end(container, limit)
+        except EngineFailed as error:
+            if not error.missing:  # else it has ended
+                log.warning("what %s wrote to its disk is not known: %s", container[:12], error)
+        finally:
             self._due[container] = began + max(0.0, (self.monotonic() - began) * REST - LOOK_S)
+            self._looked_at.discard(container)
 
     def _written(self, container: str) -> int:
         found: Mapping[str, int | None] = self.engine.get(f"/containers/{container}/json", timeout_s=COUNT_S, size="1")
