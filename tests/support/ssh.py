@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,21 @@ class Keys:
 def ssh_server(node: Node, directory: Path) -> Iterator[Keys]:
     """For root, with a key. On port 22 of the machine's own address."""
     assert node.process is not None
+    inside = ["nsenter", "-t", str(node.process.pid), "-n", "-m", "-u"]
+    with sshd(directory, node.address, 22, inside=inside) as keys:
+        yield keys
+
+
+@contextmanager
+def sshd(directory: Path, address: str, port: int, *, inside: Sequence[str] = ()) -> Iterator[Keys]:
+    """`inside`: the command that enters the machine, without it this one."""
     directory.mkdir(exist_ok=True)
     for name in ("user", "host"):
         sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(directory / name))
     Path("/run/sshd").mkdir(exist_ok=True)
     options = {"AuthorizedKeysFile": directory / "user.pub", "StrictModes": "no", "UsePAM": "no", "PidFile": "none",
-               "ListenAddress": node.address}  # fmt: skip
-    command = ["nsenter", "-t", str(node.process.pid), "-n", "-m", "-u", "/usr/sbin/sshd", "-D", "-e",
-               "-f", "/dev/null", "-h", str(directory / "host"),
+               "ListenAddress": address, "Port": port}  # fmt: skip
+    command = [*inside, "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-h", str(directory / "host"),
                *(f"-o{name}={value}" for name, value in options.items())]  # fmt: skip
     with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:

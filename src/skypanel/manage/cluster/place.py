@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import tempfile
@@ -108,11 +109,9 @@ def last_line(text: str) -> str:
 @contextmanager
 def remote(login: Login, *, socket: Path, known_hosts: Path) -> Iterator[Remote]:
     """Its engine is spoken to through a forwarded socket. `known_hosts`: where keys of hosts are remembered. Raises
-    CannotStart."""
-    with tempfile.TemporaryDirectory(prefix="skypanel-ssh-") as scratch:
-        key, own, known = Path(scratch) / "key", Path(scratch) / "docker.sock", known_hosts
-        key.touch(mode=0o600)
-        key.write_text(login.private_key.strip() + "\n")
+    CannotStart. The login and the way to its engine are gone with this process, also when it is killed."""
+    with tempfile.TemporaryDirectory(prefix="skypanel-ssh-") as scratch, _in_memory(login.private_key) as key:
+        own, known = Path(scratch) / "docker.sock", known_hosts
         checking = "accept-new"
         if login.host_key is not None:
             known, checking = Path(scratch) / "known_hosts", "yes"
@@ -121,11 +120,21 @@ def remote(login: Login, *, socket: Path, known_hosts: Path) -> Iterator[Remote]
         options = ["BatchMode=yes", f"StrictHostKeyChecking={checking}", f"UserKnownHostsFile={known}",
                    f"ConnectTimeout={CONNECT_S}", "IdentitiesOnly=yes", "ServerAliveInterval=5",
                    "ExitOnForwardFailure=yes"]  # fmt: skip
-        command = ["ssh", "-F", "/dev/null", "-i", str(key), "-p", str(login.port),
+        command = ["ssh", "-F", "/dev/null", "-i", key, "-p", str(login.port),
                    *(word for option in options for word in ("-o", option)), "-l", login.user]  # fmt: skip
-        forward = [*command, "-N", "-L", f"{own}:{socket}", login.host]
+        forward = ["setpriv", "--pdeathsig", "KILL", *command, "-N", "-L", f"{own}:{socket}", login.host]
         with _forwarded(forward, own, login.host), EngineClient(own, timeout_s=60) as engine:
             yield Remote(login, engine, [*command, login.host])
+
+
+@contextmanager
+def _in_memory(private_key: str) -> Iterator[str]:
+    """A path to it, for programs that this process starts. It is never on a disk. See memfd_create(2)."""
+    with os.fdopen(os.memfd_create("key"), "w") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(private_key.strip() + "\n")
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 @contextmanager
