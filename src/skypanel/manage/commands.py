@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
 from skypanel.cli import admin_money
 from skypanel.cli.help import Headed
-
-if TYPE_CHECKING:
-    from skypanel.settings import Settings
+from skypanel.manage.cluster.commands import cluster
+from skypanel.manage.command_line import settings_of, stop
 
 PANEL = "Operating the platform"
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (SKYPANEL_DATA_DIR)")]
@@ -32,34 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("rotate-keys", rich_help_panel=PANEL)(rotate_keys)
     app.add_typer(admin, name="admin", rich_help_panel=PANEL)
     admin_money.register(admin)
-    from skypanel.manage.cluster.commands import cluster
-
     app.add_typer(cluster, name="cluster", rich_help_panel=PANEL)
-
-
-def settings_of(**flags: Any) -> Settings:
-    """Settings from the environment, overridden by the flags that were given. Ends the command when they are wrong."""
-    from pydantic import ValidationError
-
-    from skypanel.settings import Settings
-
-    try:
-        settings = Settings(**{name: value for name, value in flags.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        stop(f"The setting SKYPANEL_{name} is wrong: {first['msg']}.", code=2)
-    from skypanel.manage.choices import chosen_runtime
-    from skypanel.manage.preflight import complete_path
-
-    os.environ["PATH"] = complete_path(os.environ.get("PATH", os.defpath))
-    changes = {"data_dir": settings.data_dir.expanduser().resolve(), "runtime": chosen_runtime(settings)}
-    return settings.model_copy(update=changes)
-
-
-def stop(message: str, *, code: int = 1) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise typer.Exit(code)
 
 
 def up(data_dir: DataDir = None, http_port: HttpPort = None, https_port: HttpsPort = None, host: Host = None) -> None:

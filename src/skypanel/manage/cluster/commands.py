@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from skypanel.cli.help import Headed
+from skypanel.manage.command_line import settings_of, stop
 
 
 @contextmanager
 def _one_line() -> Iterator[None]:
     """What is in the way, with what to do about it, instead of a traceback."""
     from skypanel.drivers.engine.client import EngineFailed
-    from skypanel.manage.commands import stop
     from skypanel.manage.preflight import CannotStart
 
     try:
@@ -40,7 +40,6 @@ def init(
     """Make this machine the first of a cluster, or bring the cluster to what is wanted now. Idempotent."""
     from skypanel.manage.cluster.init import Options
     from skypanel.manage.cluster.init import init as make
-    from skypanel.manage.commands import settings_of
 
     with _one_line():
         make(settings_of(data_dir=data_dir), Options(advertise, copies, ingress, edge_dir), print)
@@ -56,7 +55,6 @@ def adopt(
     """Make the platform that runs on this machine a cluster, with its applications. They are away for a moment."""
     from skypanel.manage.cluster.adopt import adopt as take_over
     from skypanel.manage.cluster.init import Options
-    from skypanel.manage.commands import settings_of
 
     with _one_line():
         take_over(settings_of(data_dir=data_dir), Options(advertise, copies, True, edge_dir), print)
@@ -66,7 +64,6 @@ def adopt(
 def token(data_dir: DataDir = None) -> None:
     """Print what a further machine needs to join. It is a secret."""
     from skypanel.manage.cluster.join import invitation
-    from skypanel.manage.commands import settings_of
 
     with _one_line():
         print(invitation(settings_of(data_dir=data_dir)).text())
@@ -76,7 +73,6 @@ def token(data_dir: DataDir = None) -> None:
 def prune(data_dir: DataDir = None) -> None:
     """Take what no image needs any more off the registry's disk, on a manager. The worker does it every night."""
     from skypanel.manage.cluster.prune import prune as sweep
-    from skypanel.manage.commands import settings_of
 
     with _one_line():
         sweep(settings_of(data_dir=data_dir), print)
@@ -89,7 +85,6 @@ def leave(
 ) -> None:
     """Take this machine out of the cluster. Idempotent."""
     from skypanel.manage.cluster.leave import leave as go
-    from skypanel.manage.commands import settings_of
 
     with _one_line():
         go(settings_of(data_dir=data_dir), print, force=force)
@@ -109,7 +104,6 @@ def join(
     from skypanel.manage.cluster.join import Invitation, Role
     from skypanel.manage.cluster.join import join as enter
     from skypanel.manage.cluster.place import Here
-    from skypanel.manage.commands import settings_of
 
     role = Role(manager, ingress, advertise, edge_dir)
     with _one_line():
