@@ -12,6 +12,7 @@ from skypanel.apps.recheck import recheck
 from skypanel.builds.models import Slug
 from skypanel.db import Session
 from skypanel.deployments.ask_release import app_key
+from skypanel.deployments.cancel_run import end_runs
 from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStatus, Run
 from skypanel.deployments.plan import NOT_STARTED
 from skypanel.errors import Conflict, FieldError, Invalid
@@ -158,11 +159,7 @@ def request_delete(session: Session, *, app: App, by: Actor, now: datetime) -> s
         if deployment.status == DeploymentStatus.QUEUED:
             deployment.status, deployment.finished_at = DeploymentStatus.CANCELLED, now
             deployment.reason, deployment.reason_code = "The app was deleted.", "app_deleted"
-    for run in session.scalars(sa.select(Run).where(Run.app_id == app.id, Run.status.in_(("queued", "running")))):
-        if run.job_id is not None:
-            cancel_job(session, run.job_id)
-        if run.status == "queued":
-            run.status, run.finished_at, run.reason = "cancelled", now, "The app was deleted."
+    end_runs(session, Run.app_id == app.id, now=now, reason="The app was deleted.")
     recheck(session, app.id, since=now)
     _note(session, app, by, "app.deleted", f"deleted {app.slug}", now)
     return operation(session, "app.delete", app)

@@ -1,8 +1,10 @@
-"""Cancelling a one-off command."""
+"""Cancelling one-off commands."""
 
 from __future__ import annotations
 
 from datetime import datetime
+
+import sqlalchemy as sa
 
 from skypanel.activity.record import Actor, record
 from skypanel.apps.models import App
@@ -10,6 +12,19 @@ from skypanel.db import Session
 from skypanel.deployments.models import Run
 from skypanel.errors import Conflict
 from skypanel.jobs import request_cancel as cancel_job
+
+RESTS = "The organization is suspended."
+
+
+def end_runs(session: Session, which: sa.ColumnElement[bool], *, now: datetime, reason: str) -> None:
+    """Ends those of them that have not ended, as soon as their containers have stopped. Queued ones never start."""
+    query = sa.select(Run).where(which, Run.status.in_(("queued", "running")))
+    for run in session.scalars(query.order_by(Run.id).with_for_update()):
+        if run.job_id is not None:
+            cancel_job(session, run.job_id)
+        if run.status == "queued":
+            run.status, run.finished_at = "cancelled", now
+        run.reason = reason
 
 
 def request_cancel_run(session: Session, *, app: App, run: Run, by: Actor, now: datetime) -> None:

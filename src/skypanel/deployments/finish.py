@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from skypanel.activity.record import PLATFORM_ACTOR, record
+from skypanel.apps.guards import is_suspended
 from skypanel.apps.models import App, Wanted
 from skypanel.db import Session
 from skypanel.deployments.drain import retire
@@ -16,6 +17,7 @@ from skypanel.deployments.replicas import alive, serves
 from skypanel.deployments.restore_env import restore_env
 from skypanel.deployments.stages import begin_stage, end_stage, move
 from skypanel.deployments.status import settle
+from skypanel.deployments.suspend import put_to_rest
 from skypanel.jobs import enqueue
 
 
@@ -31,6 +33,8 @@ def finish(session: Session, platform: Platform, deployment_id: str) -> None:
     app.current_deployment_id, app.current_version = deployment.id, deployment.version
     if app.wanted == Wanted.STOPPED and app.deleted_at is None:
         app.wanted = Wanted.RUNNING  # a deploy starts a stopped app; whoever asked to stop it meanwhile is next in line
+    if app.wanted == Wanted.RUNNING and is_suspended(session, app.organization_id):
+        put_to_rest(session, app)  # it was too far to be cancelled, and stopped when its organization was put to rest
     settle(session, app)
     if deployment.restore_env and deployment.env_snapshot_id is not None:
         restore_env(session, platform.vault, app=app, snapshot_id=deployment.env_snapshot_id, now=now)

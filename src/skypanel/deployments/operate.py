@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from skypanel.activity.record import PLATFORM_ACTOR, record
+from skypanel.apps.guards import is_suspended
 from skypanel.apps.models import App, AppStatus, Wanted
 from skypanel.db import Session
 from skypanel.deployments.drain import let_go, retire
@@ -21,6 +22,7 @@ from skypanel.deployments.replicas import alive, backends, holding, serves
 from skypanel.deployments.rollout import check, choose_replicas, planned, start, switch
 from skypanel.deployments.route import move_route
 from skypanel.deployments.status import current_process_types, settle, web_wanted
+from skypanel.deployments.suspend import put_to_rest
 from skypanel.deployments.system_log import SystemLog
 from skypanel.jobs import JobContext
 
@@ -32,6 +34,9 @@ def restart(ctx: JobContext, platform: Platform, *, app_id: str) -> None:
     def begin(session: Session) -> int | None:
         app = session.get_one(App, app_id, with_for_update=True)
         if app.deleted_at is not None or app.wanted == Wanted.SUSPENDED or app.current_deployment_id is None:
+            return None
+        if is_suspended(session, app.organization_id):  # it was stopped when its organization was put to rest
+            put_to_rest(session, app)
             return None
         app.wanted = Wanted.RUNNING
         app.generation += 1

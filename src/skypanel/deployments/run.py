@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from skypanel.apps.guards import is_suspended
 from skypanel.apps.models import App
+from skypanel.deployments.cancel_run import RESTS
 from skypanel.deployments.errors import DeployFailed
 from skypanel.deployments.models import Run
 from skypanel.deployments.platform import Platform
@@ -31,8 +33,9 @@ def run(ctx: JobContext, platform: Platform, *, run_id: str) -> None:
         app = session.get_one(App, row.app_id)
         if row.status not in ("queued", "running"):
             return
-        if app.deleted_at is not None:
-            row.status, row.finished_at, row.reason = "cancelled", platform.clock.now(), "The app was deleted."
+        if app.deleted_at is not None or is_suspended(session, app.organization_id):
+            row.status, row.finished_at = "cancelled", platform.clock.now()
+            row.reason = RESTS if app.deleted_at is None else "The app was deleted."
             return
         begun = row.status == "running"
         if not begun:
@@ -74,7 +77,8 @@ def close_run(
     with platform.database.transaction() as session:
         row = session.get_one(Run, run_id)
         if row.finished_at is None:
-            row.status, row.reason, row.exit_code, row.finished_at = status, reason, exit_code, now
+            row.status, row.exit_code, row.finished_at = status, exit_code, now
+            row.reason = row.reason or reason if status == "cancelled" else reason  # who cancels may have said why
 
 
 class _RunLog:

@@ -11,20 +11,29 @@ from skypanel.apps.models import App, AppStatus, Wanted
 from skypanel.db import Session
 from skypanel.deployments.ask_operation import ask_to_mend, operation
 from skypanel.deployments.ask_release import request_cancel
-from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStatus
+from skypanel.deployments.cancel_run import RESTS, end_runs
+from skypanel.deployments.models import IN_PROGRESS, Deployment, DeploymentStatus, Run
 from skypanel.deployments.status import settle
 from skypanel.errors import Conflict
 
 
 def suspend_apps(session: Session, organization_id: str, *, by: Actor, now: datetime) -> int:
-    """Those that were to run; how many. What their owner has stopped stays as it is. Deployments under way end."""
+    """Those that were to run; how many. What their owner has stopped stays as it is. Deployments and one-off commands
+    under way end."""
+    apps = _apps(session, organization_id, Wanted.RUNNING)  # locked first, as by every verb
     _cancel_deployments(session, organization_id, by, now)
-    apps = _apps(session, organization_id, Wanted.RUNNING)
+    of_it = sa.select(App.id).where(App.organization_id == organization_id)
+    end_runs(session, Run.app_id.in_(of_it), now=now, reason=RESTS)
     for app in apps:
-        app.wanted = Wanted.SUSPENDED
-        app.status, app.status_reason = AppStatus.SUSPENDED, None
-        operation(session, "app.stop", app)
+        put_to_rest(session, app)
     return len(apps)
+
+
+def put_to_rest(session: Session, app: App) -> None:
+    """Until its organization is resumed."""
+    app.wanted = Wanted.SUSPENDED
+    app.status, app.status_reason = AppStatus.SUSPENDED, None
+    operation(session, "app.stop", app)
 
 
 def resume_apps(session: Session, organization_id: str) -> int:
@@ -52,10 +61,11 @@ def _without_release(session: Session, app: App) -> tuple[str, str | None]:
 
 
 def _apps(session: Session, organization_id: str, wanted: Wanted) -> list[App]:
-    query = sa.select(App).where(
-        App.organization_id == organization_id, App.deleted_at.is_(None), App.wanted == wanted
-    )  # fmt: skip
-    return list(session.scalars(query.order_by(App.id).with_for_update()))
+    """All are locked, since what one is to be may just be changing. Who changes it looks after its own lock whether the
+    organization rests."""
+    query = sa.select(App).where(App.organization_id == organization_id, App.deleted_at.is_(None)).order_by(App.id)
+    locked = session.scalars(query.with_for_update().execution_options(populate_existing=True))
+    return [app for app in locked if app.wanted == wanted]
 
 
 def _cancel_deployments(session: Session, organization_id: str, by: Actor, now: datetime) -> None:
