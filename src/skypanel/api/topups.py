@@ -72,7 +72,8 @@ def start_topup(
     services: ServicesDep,
     _: PaymentTurn,
 ) -> TopupStarted:
-    """Answers with the address where the amount is paid. The money is in the wallet within seconds of the payment."""
+    """Answers with the address where the amount is paid. The money is in the wallet once the payment provider's message
+    of it has come, as a rule in seconds; where none comes, once the platform asks, ten minutes after this or later."""
     require(viewer, Permission.MANAGE_MONEY)
     key = request.headers.get("idempotency-key")
     # A key of this route is the top-up's own: it holds although the request has no transaction of its own.
