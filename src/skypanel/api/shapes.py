@@ -17,8 +17,10 @@ Buildpack = Annotated[
 class PlanBody(ResponseBody):
     slug: str = Field(examples=["hobby"])
     name: str
-    price_per_hour: Amount = Field(description="Per replica-hour; for an application, as it was when it chose the plan")
+    price_per_hour: Amount = Field(description="Per replica-hour; an application keeps prices of when it chose")
     price_per_month: Amount = Field(description="730 hours")
+    storage_price: Amount = Field(description="Per GB (10^9 bytes) of kept releases and hour")
+    log_price: Amount = Field(description="Per GB of what the application logs")
     currency: str = Field(examples=["USD"])
     cpu: float = Field(description="Cores per replica", examples=[0.5])
     memory_mb: int

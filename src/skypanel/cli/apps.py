@@ -177,9 +177,13 @@ def plans(json: Json = False) -> None:
         return
     rows = [
         (p["slug"], p["cpu"], f"{p['memory_mb']} MB", f"{p['disk_mb'] // 1024} GB", p["max_replicas"],
-         f"{p['price_per_hour']} {p['currency']}", f"{p['price_per_month']} {p['currency']}") for p in items
+         p["price_per_hour"], p["price_per_month"], p["storage_price"], p["log_price"]) for p in items
     ]  # fmt: skip
-    print_table(("plan", "cpu", "memory", "disk", "max replicas", "per hour", "per month"), rows, empty="No plans.")
+    columns = ("plan", "cpu", "memory", "disk", "max replicas", "per hour", "per month", "storage", "logs")
+    print_table(columns, rows, empty="No plans.")
+    if items:
+        currency = items[0]["currency"]
+        print(f"In {currency}: replicas each, per hour and per 730 hours; storage per GB and hour; logs per GB.")
 
 
 def _given(body: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from skypanel.apps.models import App, BuildpackName
 from skypanel.deployments.models import Deployment
 from skypanel.jobs import Job
-from skypanel.orgs.models import Organization
+from skypanel.orgs.models import Organization, Plan
 
 if TYPE_CHECKING:
     from conftest import World
@@ -40,7 +40,8 @@ def test_a_created_application_has_the_documented_fields(world: World) -> None:
         "build_cache": True,
         "health_check": {"type": "http", "path": "/up", "interval_s": 30, "timeout_s": 5, "retries": 3},
         "plan": {
-            "slug": "pro", "name": "Pro", "price_per_hour": "0.0694", "price_per_month": "50.662", "currency": "USD",
+            "slug": "pro", "name": "Pro", "price_per_hour": "0.0694", "price_per_month": "50.662",
+            "storage_price": "0.00", "log_price": "0.00", "currency": "USD",
             "cpu": 2.0, "memory_mb": 2048, "disk_mb": 40960, "max_replicas": 10,
             "features": ["custom_domain", "auto_scaling", "ssl"],
         },
@@ -339,6 +340,21 @@ def test_plans_are_listed_in_the_operators_order(world: World) -> None:
     assert [(plan["slug"], plan["price_per_hour"]) for plan in items] == [
         ("hobby", "0.0069"), ("standard", "0.0347"), ("pro", "0.0694"), ("business", "0.1389"),
     ]  # fmt: skip
+
+
+def test_prices_of_storage_and_logs_are_shown_as_they_are_and_as_they_were_chosen(world: World) -> None:
+    client = world.client()
+    world.app(plan="pro")
+    with world.database.transaction() as session:
+        pro = session.scalars(sa.select(Plan).where(Plan.slug == "pro")).one()
+        pro.storage_price_micro, pro.log_price_micro = 120, 2_500_000
+    (pro_now,) = [plan for plan in client.get("/api/paas/plans").json()["items"] if plan["slug"] == "pro"]
+    assert (pro_now["storage_price"], pro_now["log_price"]) == ("0.00012", "2.50")
+    assert client.get("/api/paas/apps/shop").json()["app"]["plan"]["log_price"] == "0.00"
+    client.patch("/api/paas/apps/shop", json={"plan": "standard"})
+    client.patch("/api/paas/apps/shop", json={"plan": "pro"})
+    chosen = client.get("/api/paas/apps/shop").json()["app"]["plan"]
+    assert (chosen["storage_price"], chosen["log_price"]) == ("0.00012", "2.50")
 
 
 def test_a_failed_request_leaves_nothing_behind(world: World) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from money_world import hours_pass, running, set_balance
 
 from skypanel.jobs import Job
-from skypanel.orgs.models import Organization
+from skypanel.orgs.models import Organization, Plan
 
 if TYPE_CHECKING:
     from conftest import Browser
@@ -90,6 +90,23 @@ def test_another_plan_says_what_it_costs(world: Any, person: Open) -> None:
     assert "0.0194 USD are missing" in plain(page.submit("/apps/shop/settings/plan", plan="pro"))
     assert page.answer.status_code == 409
     assert page.submit("/apps/shop/settings/plan", plan="hobby").count("Saved.") == 1
+
+
+def test_prices_of_storage_and_logs_stand_beside_a_plan_that_has_them(world: Any, person: Open) -> None:
+    running(world, plan="pro")
+    page = person()
+    assert "per GB" not in plain(page.go("/apps/new")) + plain(page.go("/apps/shop/settings"))
+    with world.database.transaction() as session:
+        pro = session.scalars(sa.select(Plan).where(Plan.slug == "pro")).one()
+        pro.storage_price_micro, pro.log_price_micro = 120, 2_500_000
+    shown = "up to 10 replicas · storage 0.00012 USD per GB and hour · logs 2.50 USD per GB"
+    for path in ("/apps/new", "/apps/shop/settings"):
+        assert plain(page.go(path)).count(shown) == 1
+    assert "it was chosen: 0.0694 USD per replica and hour." in plain(page.answer.text)
+    page.submit("/apps/shop/settings/plan", plan="standard")
+    page.submit("/apps/shop/settings/plan", plan="pro")
+    text = plain(page.go("/apps/shop/settings"))
+    assert "per replica and hour, storage 0.00012 USD per GB and hour, logs 2.50 USD per GB." in text
 
 
 def test_who_does_not_pay_is_told_no_price_of_his_wallet(world: Any, person: Open) -> None:

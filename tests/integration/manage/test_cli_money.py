@@ -116,6 +116,19 @@ def test_prices_of_a_change_and_of_a_new_application(cli: Cli, stub: Any) -> Non
     assert cli("price", "--process", "worker").code == 2
 
 
+def test_plans_are_listed_with_all_their_prices(cli: Cli, stub: Any) -> None:
+    plan = {
+        "slug": "hobby", "cpu": 0.5, "memory_mb": 512, "disk_mb": 10240, "max_replicas": 1, "currency": "USD",
+        "price_per_hour": "0.0069", "price_per_month": "5.037", "storage_price": "0.00012", "log_price": "2.50",
+    }  # fmt: skip
+    stub.on("GET", "/api/paas/plans", {"items": [plan], "next_cursor": None}, {"items": [], "next_cursor": None})
+    head, row, note = cli("plans").out.splitlines()
+    assert head.split()[-6:] == ["per", "hour", "per", "month", "storage", "logs"]
+    assert row.split() == ["hobby", "0.5", "512", "MB", "10", "GB", "1", "0.0069", "5.037", "0.00012", "2.50"]
+    assert note == "In USD: replicas each, per hour and per 730 hours; storage per GB and hour; logs per GB."
+    assert cli("plans").out == "No plans.\n"
+
+
 def test_scaling_prints_the_price_before_it_asks(cli: Cli, stub: Any) -> None:
     stub.on("GET", "/api/paas/apps/shop/price", PRICE)
     stub.on("POST", "/api/paas/apps/shop/scale", {"app": {}, "job_id": "j"}, status=202)
