@@ -104,7 +104,7 @@ def _tell(
 
 def suspend(session: Session, organization: Organization, why: str, *, by: Actor, now: datetime) -> None:
     """Everything of it that runs is put to rest. Idempotent; a reason that is graver replaces the other."""
-    state = state_of(session, organization.id)
+    state = _held(session, organization)
     if organization.status == OrganizationStatus.SUSPENDED:
         if why == ADMIN:
             state.suspended_for = ADMIN
@@ -121,18 +121,26 @@ def resume(
 ) -> None:
     """As it was. What the platform's admin has suspended only an admin resumes (`as_admin`). Raises
     Conflict (`not_suspended`, `suspended_by_admin`, `funds_missing`, `cap_reached`)."""
+    state = _held(session, organization)
     if organization.status != OrganizationStatus.SUSPENDED:
         raise Conflict(f"{organization.name} is not suspended.", code="not_suspended")
-    if not as_admin and state_of(session, organization.id).suspended_for == ADMIN:
+    if not as_admin and state.suspended_for == ADMIN:
         raise Conflict(f"{TOLD[ADMIN]} Only the admin resumes it.", code="suspended_by_admin")
     why = what_hinders(session, organization, now=now, currency=currency)
     if why is not None:
         raise why
-    _resume(session, organization, by=by, now=now)
+    _resume(session, organization, state, by=by, now=now)
 
 
-def _resume(session: Session, organization: Organization, *, by: Actor, now: datetime) -> None:
+def _held(session: Session, organization: Organization) -> WalletState:
+    """Of its wallet, locked, with the status as it is under that lock: between the organization's load and the lock
+    somebody may have suspended or resumed it."""
     state = state_of(session, organization.id)
+    session.refresh(organization, ["status"])
+    return state
+
+
+def _resume(session: Session, organization: Organization, state: WalletState, *, by: Actor, now: datetime) -> None:
     organization.status = OrganizationStatus.ACTIVE
     state.suspended_for = state.suspended_at = None
     count = resume_apps(session, organization.id)
@@ -188,12 +196,11 @@ def hour_when_resumed(session: Session, organization_id: str) -> int:
 
 def refilled(session: Session, organization: Organization, *, by: Actor, now: datetime, currency: str) -> bool:
     """After money came in: warnings begin anew, and what only lacked money is resumed. True when it was."""
-    state = state_of(session, organization.id)
-    session.refresh(organization, ["status"])  # it may have been suspended between its load and the wallet's lock
+    state = _held(session, organization)
     state.warned_hours = None
     if organization.status != OrganizationStatus.SUSPENDED or state.suspended_for == ADMIN:
         return False
     if what_hinders(session, organization, now=now, currency=currency) is not None:
         return False
-    _resume(session, organization, by=by, now=now)
+    _resume(session, organization, state, by=by, now=now)
     return True
