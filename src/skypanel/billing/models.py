@@ -142,7 +142,7 @@ class WalletState(Base):
     __tablename__ = "wallet_states"
 
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
-    warned_hours: Mapped[int | None]  # the lowest mark that was warned of: 72, 24; None: none since the last refill
+    warned_hours: Mapped[int | None]  # the lowest mark (72, 24) that was warned of and still holds
     suspended_for: Mapped[str | None] = mapped_column(String(20))  # "funds", "cap" or "admin"; None: it is active
     suspended_at: Mapped[datetime | None]
     cap_micro: Mapped[int | None] = mapped_column(BigInteger)  # most it may spend in a month of UTC

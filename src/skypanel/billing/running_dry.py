@@ -21,6 +21,7 @@ from skypanel.kit.money import to_decimal_string
 from skypanel.orgs.models import Organization, OrganizationStatus
 
 MARKS = (72, 24)  # hours of funds left
+WELL_ABOVE = 1.25  # times a mark: from there on it is warned of anew; hours left waver with what runs
 FUNDS, CAP, ADMIN = "funds", "cap", "admin"
 TOLD = {
     FUNDS: "Its wallet is empty: refill it, and everything comes back as it was.",
@@ -77,16 +78,27 @@ def _warn(
     session: Session, organization: Organization, state: WalletState | None, hours: int | None, left: int,
     currency: str, now: datetime,
 ) -> None:  # fmt: skip
-    """Once for each mark until the wallet is filled again."""
-    reached = [mark for mark in MARKS if hours is not None and hours < mark]
-    if not reached or (state is not None and state.warned_hours is not None and state.warned_hours <= reached[-1]):
+    """Once for each mark, until the wallet is filled again or lasts well beyond it."""
+    warned = None if state is None else state.warned_hours
+    mark = _mark(hours, warned)
+    if mark == warned:
         return
-    state_of(session, organization.id).warned_hours = reached[-1]
+    state_of(session, organization.id).warned_hours = mark
+    if mark is None or (warned is not None and mark > warned):
+        return
     amount = f"{to_decimal_string(left)} {currency}"
     _tell(
         session, organization, "wallet.low", f"{amount} last for {hours} hours more at today's use", PLATFORM_ACTOR,
         now, hours_left=hours,
     )  # fmt: skip
+
+
+def _mark(hours: int | None, warned: int | None) -> int | None:
+    """The lowest mark that hours are below, or have not left far enough since it was warned of."""
+    if hours is None:
+        return warned  # for a moment nothing serves, or for long: the wallet has what it had
+    known = [mark for mark in MARKS if warned is not None and warned <= mark and hours < mark * WELL_ABOVE]
+    return min([mark for mark in MARKS if hours < mark] + known, default=None)
 
 
 def _tell(

@@ -15,7 +15,7 @@ from skypanel.activity.models import Activity
 from skypanel.apps.models import App, Wanted
 from skypanel.billing.charge import LAG
 from skypanel.billing.credit import set_cap
-from skypanel.billing.ledger import Entry, post
+from skypanel.billing.ledger import Entry, balance, post
 from skypanel.billing.models import JournalKind
 from skypanel.billing.running_dry import (
     ADMIN,
@@ -30,6 +30,7 @@ from skypanel.deployments.models import Deployment
 from skypanel.drivers.mail.port import NoMail
 from skypanel.errors import Conflict
 from skypanel.jobs import Job
+from skypanel.kit.ids import new_id
 from skypanel.logs.volume import Volumes
 from skypanel.orgs.models import Organization
 from skypanel.worker.bookkeeping import Bookkeeper
@@ -66,6 +67,42 @@ def test_it_is_said_once_at_72_hours_once_at_24_and_again_after_a_refill(world: 
     for hour in range(74, 77):
         world.until_billed(BEGIN + hour * HOUR)
     assert len(told(world, "wallet.low")) == 3  # the graver one only
+
+
+@pytest.mark.parametrize(
+    ("hours", "messages"),
+    [
+        ([20, 500, 71, 23], [1, 1, 2, 3]),  # it recovered: both marks are new
+        ([20, 40, 23], [1, 1, 2]),  # the lower one is
+        ([23, 29, 23, 30, 23], [1, 1, 1, 1, 2]),  # about a mark it wavers
+        ([71, 89, 71, 90, 71], [1, 1, 1, 1, 2]),
+        ([20, 80, 71, 23], [1, 1, 1, 2]),  # above the lower one's, below that of the other
+        ([20, None, 20], [1, 1, 1]),  # for a moment nothing serves
+    ],
+)
+def test_it_is_said_again_after_hours_left_were_well_above_the_mark(
+    world: World, hours: list[int | None], messages: list[int]
+) -> None:
+    """Without a refill: less runs, and later more."""
+    world.organization("acme", funds=funds(1))
+    app, replica, seen = world.app("acme"), "", []
+    for left in hours:
+        if replica:
+            world.stop(replica)
+        replica = world.start(app) if left is not None else ""
+        looked_at(world, left or 20)
+        seen.append(len(told(world, "wallet.low")))
+    assert (seen, len(jobs(world, "mail.owners"))) == (messages, messages[-1])
+
+
+def looked_at(world: World, hours: int) -> None:
+    """After a charge that left that many hours of one replica."""
+    with world.database.transaction() as session:
+        differs, now = hours * HOBBY - balance(session, "acme"), world.clock.now()
+        if differs:
+            entry = Entry("acme", JournalKind.CORRECTION, differs, new_id(), "hours", "platform")
+            post(session, entry, currency=CURRENCY, now=now)
+        after_charge(session, ["acme"], currency=CURRENCY, now=now)
 
 
 def test_at_zero_everything_rests_in_the_transaction_of_the_charge(world: World) -> None:
