@@ -93,6 +93,8 @@ def start_one(platform: Platform, release: Release, replica: Replica) -> None:
         row = session.get_one(Replica, replica.id)
         row.address, row.port, row.node = container.address, container.port, container.node or row.node
         row.started_at = container.started_at or platform.clock.now()
+        if row.metered_from is None:  # made under another plan, perhaps: it costs what its limits do
+            row.plan_slug, row.price_per_hour_micro = release.app.plan_slug, release.app.price_per_hour_micro
     replica.address, replica.port, replica.started_at = row.address, row.port, row.started_at
 
 

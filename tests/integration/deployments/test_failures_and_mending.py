@@ -10,16 +10,20 @@ import sqlalchemy as sa
 from memory_site import Site
 
 from skypanel.apps.models import App
+from skypanel.apps.plan_choice import take_plan
 from skypanel.deployments.ask_operation import ask_to_mend
 from skypanel.deployments.health import Verdict
 from skypanel.deployments.models import Deployment, Replica, ReplicaState
 from skypanel.deployments.monitor import Monitor, Watched
 from skypanel.deployments.reconcile import exited
+from skypanel.deployments.release import Release
+from skypanel.deployments.rollout import start_one
 from skypanel.drivers.builder.port import BuildRequest
 from skypanel.drivers.router.port import Page, RouterFailed
-from skypanel.drivers.runtime.port import Container, ContainerSpec, RuntimeFailed
+from skypanel.drivers.runtime.port import Container, ContainerSpec, Limits, RuntimeFailed
 from skypanel.errors import Conflict
 from skypanel.jobs import Job
+from skypanel.orgs.plans import get_plan
 
 PROCFILE = {
     "build": "nonsense",
@@ -183,6 +187,33 @@ def test_a_replica_that_dies_comes_back_at_once_and_then_after_growing_pauses(si
         site.quiet()
         site.true(shop, status="running")
     assert waits == [1, 2, 4]
+
+
+def test_a_replica_that_waits_while_the_plan_changes_starts_with_its_limits_at_its_price(site: Site, shop: str) -> None:
+    for _ in range(2):
+        kill_web(site, shop)
+        site.quiet()
+    (waiting,) = [r for r in site.replicas(shop) if r.state == ReplicaState.BACKOFF]
+    with site.platform.database.transaction() as session:
+        plan = get_plan(session, "standard")
+        take_plan(session, session.get_one(App, shop), plan, now=site.clock.now())
+        session.get_one(Replica, waiting.id).retry_at = site.clock.now() - timedelta(seconds=1)
+        ask_to_mend(session, shop)
+    site.quiet()
+    site.true(shop, status="running")
+    assert site.machine.kept[waiting.id].inside.spec.limits == Limits(plan.cpu_millis, plan.memory_mb, plan.disk_mb)
+    has = {r.process_type: (r.plan_slug, r.price_per_hour_micro) for r in site.replicas(shop)}
+    assert has == {"web": ("standard", plan.price_per_hour_micro), "worker": ("pro", 1000)}
+
+
+def test_a_replica_that_is_paid_for_and_starts_elsewhere_keeps_its_price(site: Site, shop: str) -> None:
+    web = web_of(site, shop)
+    with site.platform.database.transaction() as session:
+        take_plan(session, session.get_one(App, shop), get_plan(session, "standard"), now=site.clock.now())
+    site.runtime.remove(web.id)
+    start_one(site.platform, Release.load(site.platform, web.deployment_id), web)
+    after = web_of(site, shop)
+    assert (after.id, after.plan_slug, after.price_per_hour_micro) == (web.id, "pro", 1000)
 
 
 def test_a_clock_that_is_set_back_prolongs_no_pause(site: Site, shop: str) -> None:
