@@ -14,6 +14,7 @@ from skypanel.billing.core.rating import Served, Stored, Terms, rate
 from skypanel.builds.models import Slug
 from skypanel.db import Session
 from skypanel.deployments.models import Replica
+from skypanel.deployments.standing import granted_in
 from skypanel.orgs.models import Plan
 
 
@@ -41,38 +42,58 @@ def cost_with(app: App, *, replicas: int, stored_bytes: int, plan: Plan | None =
     )  # fmt: skip
 
 
-def burns(session: Session, organizations: Collection[str], *, without: str = "") -> Mapping[str, int]:
-    """Organization -> micro-units an hour, as things are: what serves, and what is kept. `without`: an application
-    that is left out."""
-    by = Replica.organization_id, App.organization_id
-    return {**dict.fromkeys(organizations, 0), **_burns(session, organizations, *by, without=without)}
+def burns(session: Session, organizations: Collection[str]) -> Mapping[str, int]:
+    """Organization -> micro-units an hour, as things are: what serves, and what is kept."""
+    serving = _serving(session, organizations, Replica.organization_id)
+    keeping = _keeping(session, organizations, App.organization_id)
+    return {each: serving[each] + keeping[each] for each in organizations}
 
 
 def burns_of_apps(session: Session, organization_id: str) -> Mapping[str, int]:
     """Application -> micro-units an hour; those that use nothing are missing."""
-    return _burns(session, [organization_id], Replica.app_id, App.id)
+    serving = _serving(session, [organization_id], Replica.app_id)
+    keeping = _keeping(session, [organization_id], App.id)
+    return {each: serving[each] + keeping[each] for each in {*serving, *keeping}}
 
 
-def _burns(
-    session: Session, organizations: Collection[str], serves: sa.SQLColumnExpression[str],
-    keeps: sa.SQLColumnExpression[str], *, without: str = "",
-) -> dict[str, int]:  # fmt: skip
-    """By a column of replicas, which is the same of applications."""
-    serving = (
-        sa.select(serves, Replica.plan_slug, Replica.price_per_hour_micro, sa.func.count())
+def will_burn(session: Session, organization_id: str, *, without: str = "") -> int:
+    """Micro-units an hour once everything that was granted serves: of each application the larger of that and of what
+    serves now, and what is kept. `without`: an application that is left out. Three queries for any number of them."""
+    serving = _serving(session, [organization_id], Replica.app_id, without=without)
+    granted = {
+        each.app_id: hour_costs(plan=each.plan_slug, price=each.price_per_hour_micro, replicas=each.replicas)
+        for each in granted_in(session, organization_id, without=without)
+    }
+    kept = _keeping(session, [organization_id], App.organization_id, without=without)[organization_id]
+    return kept + sum(max(serving[each], granted.get(each, 0)) for each in {*serving, *granted})
+
+
+def _serving(
+    session: Session, organizations: Collection[str], by: sa.SQLColumnExpression[str], *, without: str = ""
+) -> defaultdict[str, int]:
+    """By a column of replicas."""
+    query = (
+        sa.select(by, Replica.plan_slug, Replica.price_per_hour_micro, sa.func.count())
         .where(
             Replica.organization_id.in_(organizations),
             Replica.metered_from.is_not(None),
             Replica.metered_until.is_(None),
             Replica.app_id != without,
         )
-        .group_by(serves, Replica.plan_slug, Replica.price_per_hour_micro)
+        .group_by(by, Replica.plan_slug, Replica.price_per_hour_micro)
     )
     found = defaultdict[str, int](int)
-    for key, plan, price, count in session.execute(serving):  # whole hours: nothing to round by app
+    for key, plan, price, count in session.execute(query):  # whole hours: nothing to round by app
         found[key] += hour_costs(plan=plan, price=price, replicas=count)
-    kept = (
-        sa.select(keeps, App.plan_slug, App.storage_price_micro, sa.func.sum(Slug.size_bytes))
+    return found
+
+
+def _keeping(
+    session: Session, organizations: Collection[str], by: sa.SQLColumnExpression[str], *, without: str = ""
+) -> defaultdict[str, int]:
+    """By a column of applications."""
+    query = (
+        sa.select(by, App.plan_slug, App.storage_price_micro, sa.func.sum(Slug.size_bytes))
         .join(Slug, Slug.app_id == App.id)
         .where(
             App.organization_id.in_(organizations), App.deleted_at.is_(None), App.storage_price_micro > 0,
@@ -80,7 +101,8 @@ def _burns(
         )
         .group_by(App.organization_id, App.id, App.plan_slug, App.storage_price_micro)
     )  # fmt: skip
-    for key, plan, price, size in session.execute(kept, execution_options={"yield_per": 1000}):
+    found = defaultdict[str, int](int)
+    for key, plan, price, size in session.execute(query, execution_options={"yield_per": 1000}):
         found[key] += hour_costs(plan=plan, price=0, replicas=0, stored_bytes=int(size), storage_price=price)
     return found
 

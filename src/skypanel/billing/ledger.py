@@ -81,6 +81,13 @@ def hold(session: Session, organization_id: str, *, currency: str) -> None:
     _lock(session, {organization_id}, {AccountKind.USAGE}, currency)
 
 
+def hold_wallet(session: Session, organization_id: str) -> None:
+    """Until the transaction ends nothing is entered into it, and nobody else who holds it looks whether it carries
+    what he wants. One that never had any money carries nothing. Before applications are locked, as charges do."""
+    query = sa.select(LedgerAccount.id).where(LedgerAccount.id == wallet_of(organization_id))
+    session.execute(query.with_for_update())
+
+
 def _lock(
     session: Session, organizations: Collection[str], counters: Collection[AccountKind], currency: str
 ) -> dict[str, tuple[int, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from skypanel.apps.models import App, Wanted
-from skypanel.billing.forecast import burns, cost_with, hour_costs, hours_left, kept_bytes
+from skypanel.billing.forecast import cost_with, hour_costs, hours_left, kept_bytes, will_burn
 from skypanel.billing.ledger import balance
 from skypanel.db import Session
 from skypanel.deployments.standing import standing_of
@@ -17,7 +17,8 @@ from skypanel.orgs.models import Organization, Plan
 
 @dataclass(frozen=True)
 class Preview:
-    """Amounts in micro-units. `balance_after`: of the wallet, after an hour of everything the organization runs."""
+    """Amounts in micro-units. `balance_after`: of the wallet, after an hour of everything the organization runs, which
+    is also what was granted to its other applications and does not serve yet."""
 
     replicas: int  # of all process types
     max_replicas: int  # of each process type
@@ -48,7 +49,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Purse:
-    """What a wallet has, and what everything else of the organization costs an hour, at one moment."""
+    """What a wallet has, and what an hour of everything else of the organization costs, used or granted."""
 
     balance: int
     others: int
@@ -60,7 +61,7 @@ class Purse:
 
 def purse_of(session: Session, organization: Organization, *, without: str = "") -> Purse:
     """`without`: the application whose price is asked for."""
-    others = burns(session, [organization.id], without=without)[organization.id]
+    others = will_burn(session, organization.id, without=without)
     return Purse(balance(session, organization.id), others, organization.billed)
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from fastapi import Form
 from fastapi.responses import Response
 
-from skypanel.apps.guards import active_organization
 from skypanel.apps.models import App
 from skypanel.apps.queries import lock_app
 from skypanel.dashboard.account import Account, CurrentAccount
@@ -25,13 +24,10 @@ from skypanel.orgs.access import Permission, require
 router = page_router()
 
 
-def changed_app(session: Session, account: Account, id: str, *, starts: bool = True) -> App:
-    """The app of a request to change what runs, locked. Raises NotFound, Forbidden, Conflict (suspended)."""
+def changed_app(session: Session, account: Account, id: str) -> App:
+    """The app of a request to change what runs; its verb locks it. Raises NotFound, Forbidden."""
     app = seen_app(session, account, id)
     require(account.viewer, Permission.DEPLOY)
-    if starts:
-        active_organization(session, app.organization_id)
-    lock_app(session, app)
     return app
 
 
@@ -75,11 +71,12 @@ def scale(
 def restart_or_stop(
     id: str, verb: Literal["restart", "stop"], account: CurrentAccount, session: WriteSession, services: ServicesDep
 ) -> Response:
-    app = changed_app(session, account, id, starts=verb != "stop")
+    app = changed_app(session, account, id)
     if verb == "restart":
         verbs.restart(session, services, account.viewer, app)
         told = "Restarting: new replicas start beside the old ones and take over when they are healthy."
     else:
+        lock_app(session, app)
         request_stop(session, app=app, by=account.viewer.actor, now=services.clock.now())
         told = "Stopping. Versions, variables and settings stay; Start brings it back."
     return tell(see(f"/apps/{app.slug}"), services, told)

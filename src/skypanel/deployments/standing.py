@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from skypanel.apps.models import App, Wanted
 from skypanel.builds.models import Slug
 from skypanel.db import Session
-from skypanel.deployments.models import Deployment
+from skypanel.deployments.models import IN_PROGRESS, Deployment
 from skypanel.deployments.plan import formation_of
 from skypanel.deployments.queries import running_replicas
 
@@ -38,10 +39,47 @@ def standing_of(session: Session, apps: Sequence[App]) -> dict[str, Standing]:
 
 
 def _standing(app: App, process_types: Mapping[str, str], running: int) -> Standing:
-    # Before the first release only what was asked for is known.
-    formation = formation_of(process_types, app.formation) if process_types else dict(app.formation)
+    formation = _formation(process_types, app.formation)
     cost = app.price_per_hour_micro * sum(formation.values()) if app.wanted == Wanted.RUNNING else 0
     return Standing(process_types, formation, running, cost)
+
+
+def _formation(process_types: Mapping[str, str] | None, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Before the first release only what was asked for is known."""
+    return formation_of(process_types, wanted) if process_types else dict(wanted)
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What an application has been allowed to run, whether it serves yet or not."""
+
+    app_id: str
+    plan_slug: str
+    price_per_hour_micro: int
+    replicas: int
+
+
+def granted_in(session: Session, organization_id: str, *, without: str = "") -> list[Granted]:
+    """Of its applications that are to run a release, or have a deployment on its way; `without` is left out. One query
+    for any number of them."""
+    current, coming = aliased(Deployment), aliased(Deployment)
+    query = (
+        sa.select(App.id, App.plan_slug, App.price_per_hour_micro, App.formation, Slug.process_types)
+        .outerjoin(current, current.id == App.current_deployment_id)
+        .outerjoin(Slug, Slug.id == current.slug_id)
+        .where(
+            App.organization_id == organization_id, App.deleted_at.is_(None), App.id != without,
+            sa.or_(
+                sa.and_(App.wanted == Wanted.RUNNING, App.current_deployment_id.is_not(None)),
+                sa.exists().where(coming.app_id == App.id, coming.status.in_(IN_PROGRESS)),
+            ),
+        )
+    )  # fmt: skip
+    rows = session.execute(query, execution_options={"yield_per": 1000})
+    return [
+        Granted(app_id, plan, price, sum(_formation(process_types, formation).values()))
+        for app_id, plan, price, formation, process_types in rows
+    ]
 
 
 def _process_types(session: Session, apps: Sequence[App]) -> dict[str, dict[str, str]]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from skypanel.apps.create import Draft, create_app
 from skypanel.apps.env import EnvChange
-from skypanel.apps.guards import AppLimits, active_organization, is_suspended
+from skypanel.apps.guards import AppLimits, is_suspended
 from skypanel.apps.models import App, Wanted
-from skypanel.apps.queries import lock_app
 from skypanel.apps.update import Changes, update_app
 from skypanel.builds.known import require_known_buildpacks
 from skypanel.db import Session
@@ -21,7 +20,7 @@ from skypanel.deployments.requests import (
     request_scale,
 )
 from skypanel.http.context import Services
-from skypanel.http.wallet import require_funds_for, require_funds_for_new
+from skypanel.http.wallet import in_turn, require_funds_for, require_funds_for_new
 from skypanel.orgs.access import Permission, Viewer, require
 
 
@@ -29,6 +28,7 @@ def create(session: Session, services: Services, viewer: Viewer, draft: Draft) -
     """Raises what `create_app` does, Forbidden, Invalid (`buildpack_unknown`) and Conflict (`funds_missing`)."""
     require(viewer, Permission.DEPLOY)
     require_known_buildpacks(session, draft.buildpacks)
+    in_turn(session, viewer.organization_id)
     require_funds_for_new(session, services, viewer.organization_id, plan=draft.plan, replicas=draft.replicas)
     limits = AppLimits(services.max_apps_per_org, services.single_organization)
     return create_app(session, viewer=viewer, draft=draft, limits=limits, now=services.clock.now())
@@ -38,7 +38,7 @@ def update(session: Session, services: Services, viewer: Viewer, app: App, chang
     """The id of the restart that brings another plan's limits to running replicas; None where nothing has to roll.
     Raises what `update_app` does, Conflict (suspended) and Invalid (`buildpack_unknown`)."""
     if changes.plan is not None:
-        active_organization(session, viewer.organization_id)
+        in_turn(session, viewer.organization_id, app)
         if changes.plan != app.plan_slug:
             require_funds_for(session, services, app, plan=changes.plan)
     require_known_buildpacks(session, changes.buildpacks or ())
@@ -53,9 +53,8 @@ def deploy(
     session: Session, services: Services, viewer: Viewer, app: App, *, commit: str | None = None, cause: str = "api"
 ) -> Deployment:
     """Raises Conflict (suspended, `funds_missing`) and TooMany (`deploy_rate`)."""
-    active_organization(session, viewer.organization_id)
+    in_turn(session, viewer.organization_id, app)
     require_funds_for(session, services, app)
-    lock_app(session, app)
     now = services.clock.now()
     require_deploy_rate(session, app=app, per_hour=services.max_deployments_per_hour, now=now)
     return request_deploy(session, app=app, by=viewer.actor, now=now, commit=commit, cause=cause)
@@ -65,8 +64,7 @@ def roll_back(
     session: Session, services: Services, viewer: Viewer, app: App, *, version: int, restore_env: bool
 ) -> Deployment:
     """Raises what `request_rollback` does and Conflict (suspended, `funds_missing`)."""
-    active_organization(session, viewer.organization_id)
-    lock_app(session, app)
+    in_turn(session, viewer.organization_id, app)
     require_funds_for(session, services, app)
     now = services.clock.now()
     return request_rollback(session, app=app, version=version, restore_env=restore_env, by=viewer.actor, now=now)
@@ -76,8 +74,7 @@ def scale(
     session: Session, services: Services, viewer: Viewer, app: App, *, replicas: int, process_type: str = "web"
 ) -> str:
     """The id of its job. Raises what `request_scale` does and Conflict (suspended, `funds_missing`)."""
-    active_organization(session, viewer.organization_id)
-    lock_app(session, app)
+    in_turn(session, viewer.organization_id, app)
     if replicas <= app.max_replicas:  # what the plan does not allow is refused for that
         require_funds_for(session, services, app, formation={process_type: replicas})
     now = services.clock.now()
@@ -86,8 +83,7 @@ def scale(
 
 def restart(session: Session, services: Services, viewer: Viewer, app: App) -> str:
     """The id of its job. Raises what `request_restart` does and Conflict (suspended, `funds_missing`)."""
-    active_organization(session, viewer.organization_id)
-    lock_app(session, app)
+    in_turn(session, viewer.organization_id, app)
     require_funds_for(session, services, app)
     return request_restart(session, app=app, by=viewer.actor, now=services.clock.now())
 

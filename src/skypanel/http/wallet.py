@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from skypanel.activity.record import PLATFORM_ACTOR
+from skypanel.apps.guards import active_organization
 from skypanel.apps.models import App
 from skypanel.apps.plan_choice import choose_plan
+from skypanel.apps.queries import lock_app
 from skypanel.billing.credit import enter
+from skypanel.billing.ledger import hold_wallet
 from skypanel.billing.models import JournalKind
 from skypanel.billing.preview import Preview, preview_change, preview_new, require_funds
 from skypanel.db import Session
@@ -26,6 +29,17 @@ def opening(services: Services, *, credited: bool) -> Opened:
             )  # fmt: skip
 
     return opened
+
+
+def in_turn(session: Session, organization_id: str, app: App | None = None) -> None:
+    """An active organization's request that may cost more. Until it is committed, others of the organization wait: they
+    would count on the same money. The wallet is held first and the application after it, as whoever charges does, so
+    that nobody waits in a circle. Raises Conflict (`organization_suspended`)."""
+    hold_wallet(session, organization_id)
+    session.refresh(session.get_one(Organization, organization_id), ["status", "billed"])  # whoever held it changed it
+    active_organization(session, organization_id)
+    if app is not None:
+        lock_app(session, app)
 
 
 def require_funds_for_new(
