@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from engines import CACHE, Fabric, Node, archives, fabric, import_image
+from engines import CACHE, Fabric, Node, archives, fabric
 from site_under_test import Client, eventually
 
 from skypanel.manage.cluster import images
@@ -21,7 +20,6 @@ from skypanel.manage.cluster import images
 ROOT = Path(__file__).resolve().parents[2]
 SKYPANEL = str(Path(sys.executable).with_name("skypanel"))
 STACK, PLATFORM = "skypanel/stack:24", "skypanel/platform:latest"
-SERVICES = "skypanel/services:24"
 POSTGRES, REGISTRY = "skypanel/postgres:15", "skypanel/registry:2"
 SOCKET = "/run/docker/docker.sock"
 
@@ -33,10 +31,7 @@ def packages() -> Path:
     if not base.exists():
         draft = base.with_suffix(".new")
         shutil.rmtree(draft, ignore_errors=True)
-        command = ["uv", "pip", "install", "-q", "--python", sys.executable, "--target", str(draft), "-c",
-                   str(ROOT / "constraints.txt"), str(ROOT)]  # fmt: skip
-        program = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-        subprocess.run([program, *command[1:]], check=True)
+        images.install_packages(draft)
         draft.rename(base)
     target = base / "skypanel"
     shutil.rmtree(target, ignore_errors=True)
@@ -106,12 +101,10 @@ class Cluster:
 
 
 def load_images(node: Node) -> None:
-    stack, services = archives()
-    import_image(node, stack, STACK)
-    import_image(node, services, SERVICES)
+    names = images.Names(stack=STACK, platform=PLATFORM, postgres=POSTGRES, registry=REGISTRY)
     with node.speaking() as engine:
-        images.build_all(engine, stack=STACK, services=SERVICES, platform=PLATFORM, postgres=POSTGRES,
-                         registry=REGISTRY, packages=packages())  # fmt: skip
+        images.build_foundations(engine, names, *archives(), say=print)
+        images.build_platform(engine, names, packages(), say=print)
 
 
 @contextmanager

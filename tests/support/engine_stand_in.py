@@ -1,4 +1,4 @@
-"""Plays a Docker Engine: its API on a Unix socket, for containers that are only told of.
+"""Plays a Docker Engine: its API on a Unix socket, for containers and images that are only told of.
 
 It can be slow, restart while it is asked, and stay away, which a real one does not do when a test wants it.
 """
@@ -6,10 +6,12 @@ It can be slow, restart while it is asked, and stay away, which a real one does 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 import socket
 import socketserver
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +45,8 @@ class Refused(Exception):
 @dataclass
 class StandIn:
     """`followed` is called when somebody follows the events, which end when it returns: by themselves or, as those of
-    an engine that dies, in the middle. `done`: what changed something, in the order it was asked for."""
+    an engine that dies, in the middle. `done`: what changed something, in the order it was asked for. `known`: further
+    answers, to "METHOD /path". It can pull no image."""
 
     socket: Path
     containers: dict[str, Container] = field(default_factory=dict)
@@ -52,6 +55,8 @@ class StandIn:
     events_end: bool = True
     events_refused: bool = False
     done: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    known: dict[str, Any] = field(default_factory=dict)
     connections: set[socket.socket] = field(default_factory=set)
 
     def start(self) -> None:
@@ -69,10 +74,12 @@ class StandIn:
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
 
-    def answer(self, method: str, path: str, query: dict[str, str]) -> Any:
+    def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> Any:
         """Raises Refused."""
         if method != "GET":
             self.done.append(f"{method} {path}")
+        if f"{method} {path}" in self.known:
+            return self.known[f"{method} {path}"]
         match [method, *path.strip("/").split("/")]:
             case ["GET", "version"]:
                 return {"ApiVersion": "1.47", "MinAPIVersion": "1.24"}
@@ -91,6 +98,12 @@ class StandIn:
                 return self._looked_at(self._container(name), counts="size" in query)
             case ["POST", "containers", name, "exec"]:
                 return {"Id": f"in-{name}"}
+            case ["GET", "images", *name, "json"] if "/".join(name) in self.images:
+                return {"Id": f"sha256:{'0' * 64}"}
+            case ["POST", "images", "create"]:
+                return self._image_of_an_archive(query)
+            case ["POST", "build"]:
+                return self._built(query["t"], body)
             case ["POST", "exec", _, "start"]:
                 return {}
             case ["POST", "containers", name, "kill"]:
@@ -100,6 +113,23 @@ class StandIn:
                 self._start(self._container(name))
                 return {}
         raise Refused(404, f"page not found: {method} {path}")
+
+    def _image_of_an_archive(self, query: dict[str, str]) -> dict[str, str]:
+        if "fromSrc" not in query:
+            return {"error": "pull access denied"}
+        self.images.append(f"{query['repo']}:{query['tag']}")
+        return {"status": "sha256:0"}
+
+    def _built(self, name: str, context: bytes) -> dict[str, str]:
+        """Its Dockerfile is one whose base is there."""
+        with tarfile.open(fileobj=io.BytesIO(context)) as archive:
+            dockerfile = archive.extractfile("Dockerfile")
+            assert dockerfile is not None
+            base = dockerfile.read().decode().split()[1]
+        if base not in self.images:
+            return {"error": f"pull access denied for {base}"}
+        self.images.append(name)
+        return {"stream": "Successfully built"}
 
     def _container(self, name: str) -> Container:
         if name not in self.containers:
@@ -154,13 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         engine, parts = self.server.engine, urlsplit(self.path)
-        self.rfile.read(int(self.headers.get("content-length") or 0))
+        body = self._body()
         path = re.sub(r"^/v1\.\d+", "", parts.path)
         if path == "/events" and not engine.events_refused:
             self._events(engine)
             return
         try:
-            status, found = 200, engine.answer(self.command, path, {k: v[0] for k, v in parse_qs(parts.query).items()})
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            status, found = 200, engine.answer(self.command, path, query, body)
         except Refused as error:
             status, found = error.status, {"message": str(error)}
         content = json.dumps(found).encode()
@@ -169,6 +200,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _body(self) -> bytes:
+        if self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length") or 0))
+        found = b""
+        while size := int(self.rfile.readline(), 16):
+            found += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return found
 
     def _events(self, engine: StandIn) -> None:
         self.close_connection = True

@@ -30,6 +30,21 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Shared by its 
 
 
 @cluster.command()
+def images(
+    platform_only: Annotated[
+        bool,
+        typer.Option("--platform-only", help="On the stack that is there: for an upgrade, and without debootstrap"),
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Make the images that `init` starts from, of Debian's and PyPI's packages, in this machine's Docker Engine."""
+    from skypanel.manage.cluster.images import make_images
+
+    with _one_line():
+        make_images(settings_of(data_dir=data_dir), print, platform_only=platform_only)
+
+
+@cluster.command()
 def init(
     advertise: Annotated[str | None, typer.Option(help="Address of this machine for the others")] = None,
     copies: Annotated[int, typer.Option(min=1, help="Copies of server and worker")] = 2,

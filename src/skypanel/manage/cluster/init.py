@@ -31,6 +31,7 @@ from skypanel.wiring.cluster import registry
 
 Say = Callable[[str], None]
 READY_S = 90.0
+NO_IMAGE = "`skypanel cluster images` makes it here, of Debian's and PyPI's packages."
 # What the server and worker of a cluster are told besides: everything that the operator's environment says.
 NOT_PASSED = frozenset({
     "data_dir", "runtime", "host", "http_port", "https_port", "database_url", "docker_socket", "node_name",
@@ -178,7 +179,7 @@ def _ensure_registry(swarm: Swarm, settings: Settings, choices: Choices, address
     if choices.registry_image is not None:
         keys = settings.data_dir / "keys"
         trust.trust_registry(settings.registry, (keys / trust.CA).read_text(), [address])
-        swarm.ensure_image(choices.registry_image)
+        swarm.ensure_image(choices.registry_image, remedy=NO_IMAGE)
         if not swarm.exists("skypanel-registry"):
             _bring(swarm, _registry_part(settings, choices), choices, say)
     images = registry(settings)
@@ -222,7 +223,7 @@ def _publish_images(swarm: Swarm, settings: Settings, choices: Choices, say: Say
     found = {}
     images = registry(settings)
     for name, image in wanted.items():
-        swarm.ensure_image(image)
+        swarm.ensure_image(image, remedy=NO_IMAGE)
         local = swarm.engine.get(f"/images/{image}/json")["Id"]
         repository, tag = (
             (settings.stack_image.rpartition(":")[0], settings.stack_image.rpartition(":")[2])

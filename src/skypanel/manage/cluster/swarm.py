@@ -182,10 +182,13 @@ class Swarm:
 
     # --- images
 
-    def ensure_image(self, image: str) -> None:
-        """On this machine. Raises CannotStart."""
+    def ensure_image(self, image: str, *, remedy: str = "") -> None:
+        """On this machine. Raises CannotStart, with the remedy."""
         if not self._has_image(image):
-            self._pull(image)
+            try:
+                self._pull(image)
+            except CannotStart as error:
+                raise CannotStart(f"{error} {remedy}".rstrip()) from error
 
     def _has_image(self, image: str) -> bool:
         try:
