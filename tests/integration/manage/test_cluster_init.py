@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_stand_in import StandIn, engine_stand_in
 
 from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
-from skypanel.manage.cluster.init import Options, prepare_ground
+from skypanel.manage.cluster import init as made_by_init
+from skypanel.manage.cluster.init import Options, init, prepare_ground
 from skypanel.manage.preflight import CannotStart
 from skypanel.settings import Settings
 
@@ -65,3 +67,62 @@ def settings(manager: StandIn, registry: str, tmp_path: Path) -> Settings:
 def test_an_image_that_is_nowhere_is_refused_with_the_command_that_makes_it(settings: Settings) -> None:
     with pytest.raises(CannotStart, match=r"cannot be had: pull access denied\. `skypanel cluster images`"):
         prepare_ground(settings, Options(), print)
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Images are in the registry; what would run afterwards is told instead."""
+    began: list[str] = []
+    monkeypatch.setattr(made_by_init, "_publish_images", lambda swarm, settings, choices, say: choices)
+    for step in ("ensure_database", "raise_platform"):
+        monkeypatch.setattr(made_by_init, step, lambda *_, step=step: began.append(step))
+    return began
+
+
+def with_(settings: Settings, **changes: Any) -> Settings:
+    """The same machine, with other settings in its environment."""
+    kept = {name: getattr(settings, name) for name in ("data_dir", "docker_socket", "registry", "registry_insecure")}
+    return Settings(**(kept | changes))
+
+
+def test_init_with_a_setting_missing_that_it_was_given_is_refused_before_anything_is_done(
+    settings: Settings, manager: StandIn, published: list[str]
+) -> None:
+    init(with_(settings, database_url="postgresql://u:sesame@db/x", stripe_secret_key="sk_1"), Options(), print)
+    kept = "".join(path.read_text() for path in (settings.data_dir / "cluster").iterdir())
+    assert "SKYPANEL_DATABASE_URL" in kept
+    assert not any(value in kept for value in ("sesame", "sk_1"))
+    published.clear()
+    manager.done.clear()
+    with pytest.raises(CannotStart) as refused:
+        init(settings, Options(), print)
+    assert "missing now: SKYPANEL_DATABASE_URL, SKYPANEL_STRIPE_SECRET_KEY." in str(refused.value)
+    assert "--forget SKYPANEL_DATABASE_URL --forget SKYPANEL_STRIPE_SECRET_KEY" in str(refused.value)
+    with pytest.raises(CannotStart, match=r"missing now: SKYPANEL_DATABASE_URL\."):
+        init(with_(settings, database_url="", stripe_secret_key="sk_2"), Options(), print)
+    assert (published, manager.done) == ([], [])
+
+
+def test_what_is_forgotten_is_not_asked_for_again(settings: Settings, published: list[str]) -> None:
+    init(with_(settings, http_port=80), Options(), print)
+    init(settings, Options(forget=("SKYPANEL_HTTP_PORT",)), print)
+    init(settings, Options(), print)
+    assert published == ["ensure_database", "raise_platform"] * 3
+
+
+def test_what_only_tunes_may_come_and_go_and_a_file_stands_for_its_value(
+    settings: Settings, published: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mail").write_text("smtp://mail")
+    init(with_(settings, log_level="debug", mail_url="smtp://mail"), Options(), print)
+    init(with_(settings, mail_url_file=tmp_path / "mail"), Options(), print)
+    with pytest.raises(CannotStart, match="SKYPANEL_MAIL_URL"):
+        init(settings, Options(), print)
+
+
+def test_a_cluster_that_was_made_before_names_were_kept_is_not_refused(
+    settings: Settings, published: list[str]
+) -> None:
+    init(with_(settings, https_port=443), Options(), print)
+    (settings.data_dir / "cluster" / "settings-given.txt").unlink()
+    init(settings, Options(), print)

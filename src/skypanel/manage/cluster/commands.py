@@ -26,6 +26,9 @@ def _one_line() -> Iterator[None]:
 
 
 cluster = typer.Typer(cls=Headed, no_args_is_help=True, help="The platform on several machines, with Docker Swarm.")
+Forget = Annotated[
+    list[str] | None, typer.Option("--forget", metavar="NAME", help="A setting that shall have its default again")
+]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Shared by its managers (SKYPANEL_DATA_DIR)")]
 
 
@@ -50,6 +53,7 @@ def init(
     copies: Annotated[int, typer.Option(min=1, help="Copies of server and worker")] = 2,
     ingress: Annotated[bool, typer.Option(help="This machine takes visitors' requests")] = True,
     edge_dir: Annotated[Path, typer.Option(help="Of this machine alone: its routes")] = Path("/var/lib/skypanel-edge"),
+    forget: Forget = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make this machine the first of a cluster, or bring the cluster to what is wanted now. Idempotent."""
@@ -57,7 +61,8 @@ def init(
     from skypanel.manage.cluster.init import init as make
 
     with _one_line():
-        make(settings_of(data_dir=data_dir), Options(advertise, copies, ingress, edge_dir), print)
+        options = Options(advertise, copies, ingress, edge_dir, tuple(forget or ()))
+        make(settings_of(data_dir=data_dir), options, print)
 
 
 @cluster.command()
@@ -65,6 +70,7 @@ def adopt(
     advertise: Annotated[str | None, typer.Option(help="Address of this machine for the others")] = None,
     copies: Annotated[int, typer.Option(min=1, help="Copies of server and worker")] = 2,
     edge_dir: Annotated[Path, typer.Option(help="Of this machine alone: its routes")] = Path("/var/lib/skypanel-edge"),
+    forget: Forget = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make the platform that runs on this machine a cluster, with its applications. They are away for a moment."""
@@ -72,7 +78,8 @@ def adopt(
     from skypanel.manage.cluster.init import Options
 
     with _one_line():
-        take_over(settings_of(data_dir=data_dir), Options(advertise, copies, True, edge_dir), print)
+        options = Options(advertise, copies, True, edge_dir, tuple(forget or ()))
+        take_over(settings_of(data_dir=data_dir), options, print)
 
 
 @cluster.command()

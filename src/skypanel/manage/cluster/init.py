@@ -20,6 +20,7 @@ from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
 from skypanel.instance import Instance, read_instance
 from skypanel.kit.secret import Secret
 from skypanel.manage.cluster import edge_node, stack, trust
+from skypanel.manage.cluster.given import refuse_missing, remember
 from skypanel.manage.cluster.stack import Choices, File, Part
 from skypanel.manage.cluster.swarm import Swarm
 from skypanel.manage.keys import EDGE, ensure_keys, ensure_token, write_protected
@@ -47,6 +48,7 @@ class Options:
     copies: int = 2
     ingress: bool = True
     edge_dir: Path = Path("/var/lib/skypanel-edge")
+    forget: tuple[str, ...] = ()  # settings that were given once and shall have their default again
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def init(settings: Settings, options: Options, say: Say) -> None:
 
 def prepare_ground(settings: Settings, options: Options, say: Say) -> Ground:
     """Idempotent; takes nothing away from a one-machine installation that runs from the same directory."""
+    refuse_missing(settings, forget=options.forget)
     engine = EngineClient(settings.docker_socket, timeout_s=60)
     swarm = Swarm(engine)
     address, node = _ensure_swarm(swarm, settings, options, say)
@@ -80,6 +83,7 @@ def prepare_ground(settings: Settings, options: Options, say: Say) -> Ground:
     if choices.registry_image is not None:  # again, from its own: where other machines find its image
         _bring(swarm, _registry_part(settings, choices), choices, say)
         _eventually(registry(settings).ping, within_s=30)
+    remember(settings)
     return Ground(engine, swarm, choices, node)
 
 
