@@ -13,7 +13,9 @@ import pytest
 from engine_stand_in import StandIn, engine_stand_in
 
 from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
+from skypanel.instance import Instance, instance_bytes
 from skypanel.manage.cluster import init as made_by_init
+from skypanel.manage.cluster.adopt import adopt
 from skypanel.manage.cluster.init import Options, init, prepare_ground
 from skypanel.manage.preflight import CannotStart
 from skypanel.settings import Settings
@@ -126,3 +128,33 @@ def test_a_cluster_that_was_made_before_names_were_kept_is_not_refused(
     init(with_(settings, https_port=443), Options(), print)
     (settings.data_dir / "cluster" / "settings-given.txt").unlink()
     init(settings, Options(), print)
+
+
+@pytest.fixture
+def one_machine(settings: Settings) -> Path:
+    """A platform that was run from the same directory; its SQLite."""
+    file = settings.data_dir / "db" / "skypanel.db"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    (settings.data_dir / "instance.json").write_bytes(instance_bytes(Instance("i", None, None, "10.210.0.0/20", 1)))
+    return file
+
+
+def test_sqlite_is_not_left_behind_for_another_database(
+    settings: Settings, manager: StandIn, one_machine: Path
+) -> None:
+    with pytest.raises(CannotStart, match="run this without that setting") as refused:
+        adopt(with_(settings, database_url="postgresql://u:sesame@db/x"), Options(), print)
+    assert "sesame" not in str(refused.value)
+    one_machine.rename(one_machine.with_name("elsewhere.db"))
+    with pytest.raises(CannotStart, match="PostgreSQL: stop the platform, move its file"):
+        adopt(with_(settings, database_url="sqlite:////elsewhere.db"), Options(), print)
+    assert manager.done == []
+
+
+def test_init_does_not_begin_anew_where_one_machine_has_its_database(
+    settings: Settings, manager: StandIn, one_machine: Path
+) -> None:
+    with pytest.raises(CannotStart, match="cluster adopt"):
+        init(settings, Options(), print)
+    assert manager.done == []

@@ -32,13 +32,14 @@ def adopt(settings: Settings, options: Options, say: Say) -> None:
     instance = read_instance(settings.data_dir)
     if instance is None or not instance.network:
         raise CannotStart(f"No one-machine platform is in {settings.data_dir}; `skypanel cluster init` is for that.")
-    if not file.exists() and not moved.exists() and settings.database_url is None:
+    if not file.exists() and not moved.exists() and not settings.database_url:
         raise CannotStart(f"The platform in {settings.data_dir} is a cluster already; `skypanel cluster init`.")
+    _refuse_another_database(settings, file)
     ground = prepare_ground(settings, options, say)
     one_machine = settings.model_copy(update={"runtime": "oci"})
     down(one_machine, apps=False)
     say("The platform on one machine: stopped")
-    if file.exists() and settings.database_url is None:
+    if file.exists():
         try:
             ensure_database(ground, settings, say)
             move_database(ground, file, say)
@@ -51,6 +52,23 @@ def adopt(settings: Settings, options: Options, say: Say) -> None:
     down(one_machine, apps=True)
     say("Applications: stopped on one machine, started in the cluster in a moment")
     raise_platform(ground, settings, options, say)
+
+
+def _refuse_another_database(settings: Settings, file: Path) -> None:
+    """SQLite moves into the cluster's own PostgreSQL only; another one would be taken as it is, be it empty."""
+    if not settings.database_url:
+        return
+    if settings.database_url.startswith("sqlite"):
+        raise CannotStart(
+            f"A cluster's database is PostgreSQL: stop the platform, move its file to {file}, and run this without "
+            "SKYPANEL_DATABASE_URL."
+        )
+    if file.exists():
+        raise CannotStart(
+            f"What is in {file} would not get into the database of SKYPANEL_DATABASE_URL: run this without that "
+            "setting, and it moves into a PostgreSQL of the cluster's own. If the platform works with that database "
+            "already, give the file another name first."
+        )
 
 
 def _set_aside(file: Path, moved: Path) -> None:

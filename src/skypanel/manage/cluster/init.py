@@ -63,6 +63,10 @@ class Ground:
 
 def init(settings: Settings, options: Options, say: Say) -> None:
     """Raises CannotStart with what to do."""
+    if (file := settings.data_dir / "db" / "skypanel.db").exists():
+        raise CannotStart(
+            f"{file} is the database of a platform on one machine: `skypanel cluster adopt` takes it into a cluster."
+        )
     ground = prepare_ground(settings, options, say)
     ensure_database(ground, settings, say)
     raise_platform(ground, settings, options, say)
