@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from skypanel.cli import admin_money
 from skypanel.cli.help import Headed
 from skypanel.manage.cluster.commands import cluster
 from skypanel.manage.command_line import settings_of, stop
+
+if TYPE_CHECKING:
+    from skypanel.settings import Settings
 
 PANEL = "Operating the platform"
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept (SKYPANEL_DATA_DIR)")]
@@ -32,12 +35,25 @@ def register(app: typer.Typer) -> None:
     app.add_typer(cluster, name="cluster", rich_help_panel=PANEL)
 
 
+def one_machine(command: str, **flags: Any) -> Settings:
+    """Settings of a platform on one machine. Ends the command on a cluster, where it would do its work beside it."""
+    from skypanel.manage.cluster.inside import is_cluster
+
+    settings = settings_of(**flags)
+    if is_cluster(settings):
+        stop(
+            f"`skypanel {command}` is for a platform on one machine, and {settings.data_dir} is a cluster's: "
+            'docs/operating/cluster.md, "Upgrade, backup", says how a cluster does it.'
+        )
+    return settings
+
+
 def up(data_dir: DataDir = None, http_port: HttpPort = None, https_port: HttpsPort = None, host: Host = None) -> None:
     """Run the platform in the foreground: server, worker and router."""
     from skypanel.manage.preflight import CannotStart
     from skypanel.manage.up import up as start
 
-    settings = settings_of(data_dir=data_dir, http_port=http_port, https_port=https_port, host=host)
+    settings = one_machine("up", data_dir=data_dir, http_port=http_port, https_port=https_port, host=host)
     try:
         start(settings)
     except CannotStart as error:
@@ -64,7 +80,7 @@ def demo(data_dir: DataDir = None, http_port: HttpPort = None, https_port: Https
     from skypanel.manage.demo import demo as show
     from skypanel.manage.preflight import CannotStart
 
-    settings = settings_of(data_dir=data_dir, http_port=http_port, https_port=https_port, host=host)
+    settings = one_machine("demo", data_dir=data_dir, http_port=http_port, https_port=https_port, host=host)
     try:
         raise typer.Exit(show(settings))
     except CannotStart as error:
@@ -75,7 +91,7 @@ def doctor(data_dir: DataDir = None, json: Json = False) -> None:
     """Look for what would stop the platform, and say what to do about it."""
     from skypanel.manage.doctor import doctor as examine
 
-    raise typer.Exit(examine(settings_of(data_dir=data_dir), as_json=json))
+    raise typer.Exit(examine(one_machine("doctor", data_dir=data_dir), as_json=json))
 
 
 def migrate(data_dir: DataDir = None) -> None:
@@ -83,7 +99,7 @@ def migrate(data_dir: DataDir = None) -> None:
     from skypanel.db import Database
     from skypanel.manage.migrate import NewerDatabase, current, upgrade
 
-    database = Database(settings_of(data_dir=data_dir).effective_database_url)
+    database = Database(one_machine("migrate", data_dir=data_dir).effective_database_url)
     before = current(database)
     try:
         upgrade(database)
@@ -98,7 +114,7 @@ def backup(target: Annotated[Path, typer.Argument(help="The archive to write")],
     from skypanel.manage.backup import CannotBackUp, write_backup
 
     try:
-        size = write_backup(settings_of(data_dir=data_dir), target=target)
+        size = write_backup(one_machine("backup", data_dir=data_dir), target=target)
     except CannotBackUp as error:
         stop(str(error))
     print(f"{target} holds everything ({size} bytes), the platform's keys too: keep it where only you can read it.")
@@ -111,7 +127,7 @@ def restore(
     from skypanel.manage.backup import CannotBackUp, read_backup
 
     try:
-        read_backup(settings_of(data_dir=data_dir), source=source)
+        read_backup(one_machine("restore", data_dir=data_dir), source=source)
     except CannotBackUp as error:
         stop(str(error))
     print("Restored. Start it with `skypanel up`: applications come back by themselves.")
@@ -123,7 +139,7 @@ def rotate_keys(data_dir: DataDir = None) -> None:
     from skypanel.manage.rotate import rotate_master_key
 
     try:
-        count = rotate_master_key(settings_of(data_dir=data_dir))
+        count = rotate_master_key(one_machine("rotate-keys", data_dir=data_dir))
     except CannotStart as error:
         stop(str(error))
     print(f"{count} values are encrypted with a new key; the old one is forgotten.")

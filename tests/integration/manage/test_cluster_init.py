@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,10 +15,12 @@ from engine_stand_in import StandIn, engine_stand_in
 
 from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK
 from skypanel.instance import Instance, instance_bytes
+from skypanel.manage.cluster import adopt as made_by_adopt
 from skypanel.manage.cluster import init as made_by_init
 from skypanel.manage.cluster.adopt import adopt
 from skypanel.manage.cluster.init import Options, init, prepare_ground
-from skypanel.manage.preflight import CannotStart
+from skypanel.manage.cluster.inside import is_cluster
+from skypanel.manage.preflight import CannotStart, holder_of
 from skypanel.settings import Settings
 
 # httpcore leaves a socket that could not be connected to the garbage collector.
@@ -158,3 +161,35 @@ def test_init_does_not_begin_anew_where_one_machine_has_its_database(
     with pytest.raises(CannotStart, match="cluster adopt"):
         init(settings, Options(), print)
     assert manager.done == []
+
+
+def test_while_its_database_moves_nobody_starts_the_platform_and_a_failure_leaves_it_on_one_machine(
+    settings: Settings, published: list[str], one_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = settings.data_dir / "keys" / "database.url"
+    moving: list[int | None] = []
+
+    def move(*_: object) -> None:
+        moving.append(holder_of(settings.data_dir))
+        raise CannotStart("The ledger is not in order.")
+
+    monkeypatch.setattr(made_by_adopt, "down", lambda *_, **__: None)
+    monkeypatch.setattr(made_by_adopt, "ensure_database", lambda *_: kept.write_text("postgresql://db"))
+    monkeypatch.setattr(made_by_adopt, "move_database", move)
+    monkeypatch.setattr(made_by_adopt, "raise_platform", lambda *_: published.append("raised"))
+    with pytest.raises(CannotStart, match="`skypanel up` starts it on one machine again"):
+        adopt(settings, Options(), print)
+    assert moving == [os.getpid()]
+    assert holder_of(settings.data_dir) is None
+    assert (settings.data_dir / "cluster").is_dir()
+    assert not is_cluster(settings)
+
+    monkeypatch.setattr(made_by_adopt, "move_database", lambda *_: None)
+    adopt(settings, Options(), print)
+    assert is_cluster(settings)
+    assert not one_machine.exists()
+    monkeypatch.setattr(made_by_adopt, "ensure_database", lambda *_: move())
+    with pytest.raises(CannotStart) as again:
+        adopt(settings, Options(), print)
+    assert "skypanel up" not in str(again.value)
+    assert is_cluster(settings), "what runs as a cluster stays one"

@@ -5,11 +5,13 @@ Applications are not built again: their releases are on disk, and the worker mak
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from skypanel.drivers.engine.client import EngineFailed
 from skypanel.instance import read_instance
 from skypanel.manage.cluster.init import (
+    Ground,
     Options,
     Say,
     ensure_database,
@@ -17,7 +19,8 @@ from skypanel.manage.cluster.init import (
     prepare_ground,
     raise_platform,
 )
-from skypanel.manage.preflight import CannotStart
+from skypanel.manage.cluster.inside import is_cluster
+from skypanel.manage.preflight import CannotStart, lock
 from skypanel.manage.up import down
 from skypanel.settings import Settings
 
@@ -39,19 +42,30 @@ def adopt(settings: Settings, options: Options, say: Say) -> None:
     one_machine = settings.model_copy(update={"runtime": "oci"})
     down(one_machine, apps=False)
     say("The platform on one machine: stopped")
-    if file.exists():
-        try:
-            ensure_database(ground, settings, say)
-            move_database(ground, file, say)
-        except (CannotStart, EngineFailed, OSError) as error:
-            (settings.data_dir / "keys" / "database.url").unlink(missing_ok=True)
-            raise CannotStart(f"{error} Nothing is lost: `skypanel up` starts it on one machine again.") from error
-        _set_aside(file, moved)
-    else:
-        ensure_database(ground, settings, say)
+    held = lock(settings.data_dir)  # or systemd, say, starts it again at once
+    try:
+        _take_database(ground, settings, file, say)
+    finally:
+        os.close(held)
     down(one_machine, apps=True)
     say("Applications: stopped on one machine, started in the cluster in a moment")
     raise_platform(ground, settings, options, say)
+
+
+def _take_database(ground: Ground, settings: Settings, file: Path, say: Say) -> None:
+    """Where `file` is set aside, or the cluster's database was there before, `skypanel up` refuses from now on."""
+    begins = file.exists() or not is_cluster(settings)
+    try:
+        ensure_database(ground, settings, say)
+        if file.exists():
+            move_database(ground, file, say)
+    except (CannotStart, EngineFailed, OSError) as error:
+        if not begins:
+            raise
+        (settings.data_dir / "keys" / "database.url").unlink(missing_ok=True)
+        raise CannotStart(f"{error} Nothing is lost: `skypanel up` starts it on one machine again.") from error
+    if file.exists():
+        _set_aside(file, file.with_name(file.name + ADOPTED))
 
 
 def _refuse_another_database(settings: Settings, file: Path) -> None:

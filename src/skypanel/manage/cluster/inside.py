@@ -16,7 +16,14 @@ LONGEST_S = 300.0
 
 
 def is_cluster(settings: Settings) -> bool:
-    return (settings.data_dir / "cluster").is_dir() and settings.runtime != "swarm"
+    """Seen from a machine; the platform's own containers are never asked. Where an adoption has failed there is a
+    directory already, but no database of a cluster: that platform still runs on one machine."""
+    if settings.runtime == "swarm" or not (settings.data_dir / "cluster").is_dir():
+        return False
+    try:
+        return (settings.data_dir / "keys" / "database.url").exists()
+    except PermissionError:  # keys are root's
+        return True
 
 
 def run_inside(settings: Settings, words: Sequence[str], *, env: Mapping[str, str]) -> str:
