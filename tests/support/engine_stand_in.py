@@ -57,6 +57,7 @@ class StandIn:
     done: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
     known: dict[str, Any] = field(default_factory=dict)
+    passwords: list[str] = field(default_factory=list)  # X-Registry-Auth, as often as it came
     connections: set[socket.socket] = field(default_factory=set)
 
     def start(self) -> None:
@@ -185,6 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         engine, parts = self.server.engine, urlsplit(self.path)
         body = self._body()
+        if auth := self.headers.get("x-registry-auth"):
+            engine.passwords.append(auth)
         path = re.sub(r"^/v1\.\d+", "", parts.path)
         if path == "/events" and not engine.events_refused:
             self._events(engine)

@@ -39,6 +39,7 @@ class Invitation:
     platform_image: str
     stack_image: str
     env: dict[str, str]
+    registry_insecure: bool = False  # plain HTTP without a password, and nobody's name is ours to point anywhere
 
     def text(self) -> str:
         return base64.urlsafe_b64encode(json.dumps(asdict(self)).encode()).decode()
@@ -73,6 +74,7 @@ def invitation(settings: Settings) -> Invitation:
         platform_image=server["Image"],
         stack_image=f"{settings.registry}/{settings.stack_image}",
         env=edge_node.told(settings),
+        registry_insecure=settings.registry_insecure,
     )
 
 
@@ -86,12 +88,11 @@ class Role:
 
 def join(settings: Settings, invited: Invitation, role: Role, say: Say, place: Place) -> None:
     """Idempotent. Raises CannotStart."""
-    images = Registry(
-        f"https://{invited.registry}", user=invited.registry_user, password=Secret(invited.registry_password)
-    )
+    images = _registry(invited)
     swarm = Swarm(place.engine, registry_auth=lambda: images.engine_auth(invited.registry))
     state = swarm.state()
-    place.trust(invited.registry, invited.registry_ca, invited.managers)
+    if not invited.registry_insecure:
+        place.trust(invited.registry, invited.registry_ca, invited.managers)
     if state["LocalNodeState"] in ("inactive", ""):
         address = role.advertise or place.address()
         token = invited.manager_token if role.manager else invited.worker_token
@@ -113,6 +114,14 @@ def join(settings: Settings, invited: Invitation, role: Role, say: Say, place: P
         _take_visitors(settings, invited, role, say, place)
     images.close()
     say("The machine is part of the cluster.")
+
+
+def _registry(invited: Invitation) -> Registry:
+    if invited.registry_insecure:
+        return Registry(f"http://{invited.registry}")
+    return Registry(
+        f"https://{invited.registry}", user=invited.registry_user, password=Secret(invited.registry_password)
+    )
 
 
 def _take_visitors(settings: Settings, invited: Invitation, role: Role, say: Say, place: Place) -> None:
