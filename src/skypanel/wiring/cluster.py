@@ -45,7 +45,7 @@ from skypanel.settings import Settings
 from skypanel.wiring.shared import CLOCK
 
 PROBE_PORT = 8001
-ENGINE_GONE_S = 5.0
+ENGINE_GONE_S = 1.0  # what else would be tried with it meanwhile fails, and others wait for it
 
 
 def node_name(settings: Settings) -> str:
