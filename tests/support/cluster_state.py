@@ -67,19 +67,22 @@ def refused(load: Load, *, since: int = 0) -> list[str]:
 
 
 def expect_addresses_elsewhere(grown: Cluster, slug_network: str) -> None:
-    """Each machine looks for each address of a network on another machine, as for five minutes after it moved there.
-    What is there at present stays as it is."""
+    """Each machine in a network looks for each of its addresses on another machine, as for five minutes after it moved
+    there. What is there at present stays as it is."""
     with grown.first.speaking() as engine:
         network = next(each for each in engine.get("/networks") if each["Name"].endswith(slug_network))
     first, second, third, _ = map(int, network["IPAM"]["Config"][0]["Subnet"].partition("/")[0].split("."))
     macs = (f"02:42:{first:02x}:{second:02x}:{third:02x}:{last:02x}" for last in range(2, 255))
-    batch = "".join(f"fdb add {mac} dev vxlan0 master dynamic\n" for mac in macs)
+    batch, looking = "".join(f"fdb add {mac} dev vxlan0 master dynamic\n" for mac in macs), 0
     for node in grown.fabric.nodes.values():
         namespace = node.directory / "run" / "netns" / f"1-{network['Id'][:10]}"
         inside = ["nsenter", "-t", (node.directory / "pid").read_text().strip(), "-m"]
         if subprocess.run([*inside, "test", "-e", str(namespace)], check=False).returncode == 0:
-            command = [*inside, "--", "nsenter", f"--net={namespace}", "bridge", "-force", "-batch", "-"]
-            subprocess.run(command, input=batch.encode(), check=False, capture_output=True)  # those in use are kept
+            bridge = [*inside, "--", "nsenter", f"--net={namespace}", "bridge"]
+            subprocess.run([*bridge, "-force", "-batch", "-"], input=batch, check=False, capture_output=True, text=True)
+            known = subprocess.run([*bridge, "fdb", "show"], check=True, capture_output=True, text=True).stdout
+            looking += sum(1 for line in known.splitlines() if "dev vxlan0 master" in line) > 200
+    assert looking >= 3, "two ingress machines, and one at least that has a replica"
 
 
 T = TypeVar("T")

@@ -34,6 +34,7 @@ class Container:
     network: str = "bridge"
     written: int = 0
     counting_s: float = 0.0  # how long it takes to find that out
+    shell: bool = True
 
 
 class Refused(Exception):
@@ -105,6 +106,8 @@ class StandIn:
                 return self._image_of_an_archive(query)
             case ["POST", "build"]:
                 return self._built(query["t"], body)
+            case ["POST", "exec", name, "start"] if not self._container(name.removeprefix("in-")).shell:
+                raise Refused(400, 'exec: "sh": executable file not found in $PATH')
             case ["POST", "exec", _, "start"]:
                 return {}
             case ["POST", "containers", name, "kill"]:

@@ -78,6 +78,7 @@ def set_billed(
     """Whether its wallet pays from the next charge on. What only lacked money is resumed when it need not pay."""
     if organization.billed == billed:
         return
+    state_of(session, organization.id)  # locked before the organization's row, as charges do
     organization.billed = billed
     record(
         session, organization_id=organization.id, by=by, verb="organization.billing_changed",

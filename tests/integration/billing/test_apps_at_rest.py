@@ -150,6 +150,15 @@ def test_what_had_failed_before_it_was_suspended_has_failed_when_it_comes_back(s
     assert site.router.leads_to("shop.apps.example") == Page.CRASHED
 
 
+@pytest.fixture
+def stopped(site: Site) -> str:
+    """An app with a release that its owner has stopped."""
+    app_id = site.app()
+    site.done("deploy", app_id)
+    site.done("stop", app_id)
+    return app_id
+
+
 def suspend_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the moment in which the next route is waited for."""
     confirm = site.router.confirm
@@ -163,35 +172,29 @@ def suspend_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stopped_app_whose_deployment_ends_after_the_suspension_rests(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, stopped: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app_id = site.app()
-    site.done("deploy", app_id)
-    site.done("stop", app_id)
     suspend_while(site, monkeypatch)
-    site.done("deploy", app_id)
-    app = site.read(app_id)
+    site.done("deploy", stopped)
+    app = site.read(stopped)
     assert (app.wanted, app.status, app.current_version) == ("suspended", "suspended", 2)
-    assert (site.replicas(app_id), site.runtime.list()) == ([], ())
+    assert (site.replicas(stopped), site.runtime.list()) == ([], ())
     assert site.router.leads_to("shop.apps.example") == Page.SUSPENDED
     set_suspended(site, False)
     site.quiet()
-    site.true(app_id, status="running")
+    site.true(stopped, status="running")
 
 
-def test_a_restart_whose_turn_comes_after_the_suspension_starts_nothing(site: Site) -> None:
-    app_id = site.app()
-    site.done("deploy", app_id)
-    site.done("stop", app_id)
-    with key_taken(site, app_id):
-        site.ask("restart", app_id)
+def test_a_restart_whose_turn_comes_after_the_suspension_starts_nothing(site: Site, stopped: str) -> None:
+    with key_taken(site, stopped):
+        site.ask("restart", stopped)
         with site.platform.database.transaction() as session:
-            session.get_one(App, app_id).wanted = Wanted.STOPPED  # the stop before it has its turn
+            session.get_one(App, stopped).wanted = Wanted.STOPPED  # the stop before it has its turn
         set_suspended(site, True)
-    assert (site.read(app_id).wanted, site.runtime.list()) == ("suspended", ())
+    assert (site.read(stopped).wanted, site.runtime.list()) == ("suspended", ())
     set_suspended(site, False)
     site.quiet()
-    site.true(app_id, status="running")
+    site.true(stopped, status="running")
 
 
 def test_one_off_commands_of_a_suspended_organization_end(site: Site) -> None:

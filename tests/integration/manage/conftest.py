@@ -1,5 +1,6 @@
-"""A stub of the API on a real socket, and the command line run as its users run it."""
+"""A stub of the API on a real socket, and the command line run as its users run it; an engine that a test leads."""
 
+import gc
 import json
 import sys
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_stand_in import StandIn, engine_stand_in
 
 from skypanel.cli.main import run
 from skypanel.manage.main import app
@@ -106,3 +108,10 @@ def cli(
         return Outcome(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[StandIn]:
+    with engine_stand_in(tmp_path) as engine:
+        yield engine
+    gc.collect()  # here, where its warnings are expected

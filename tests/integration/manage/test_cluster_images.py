@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_stand_in import StandIn, engine_stand_in
+from engine_stand_in import StandIn
 
 from skypanel.manage.cluster import images
 from skypanel.manage.cluster.images import make_images
@@ -21,13 +19,6 @@ from skypanel.settings import Settings
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 OURS = ["skypanel/stack:24", "postgres:15", "registry:2", "skypanel/platform:latest"]
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[StandIn]:
-    with engine_stand_in(tmp_path) as engine:
-        yield engine
-    gc.collect()  # here, where its warnings are expected
 
 
 @pytest.fixture

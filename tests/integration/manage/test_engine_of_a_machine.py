@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from engine_stand_in import Container, StandIn, engine_stand_in
+from engine_stand_in import Container, StandIn
 from site_under_test import eventually
 
 from skypanel.drivers.engine.client import EngineClient
@@ -27,13 +26,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 PATIENCE_S = 5.0
 HOUR_S = 3600.0
 MEBI = 1 << 20
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[StandIn]:
-    with engine_stand_in(tmp_path) as engine:
-        yield engine
-    gc.collect()  # here, where its warnings are expected
 
 
 @pytest.fixture
@@ -244,6 +236,17 @@ def test_each_container_of_the_platform_is_heard_once_in_its_networks(
     engine.containers["database-2"] = Container({PART: "postgres"})
     agent.look()
     assert greeted(engine) == ["database-1", "database-2"]
+
+
+def test_a_container_without_a_shell_keeps_no_other_from_being_heard(
+    engine: StandIn, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    programs(tmp_path, monkeypatch, "exit 0")
+    engine.containers = {"bare": Container({PART: "registry"}, shell=False), "database": Container({PART: "postgres"})}
+    agent.look()
+    agent.look()
+    assert greeted(engine) == ["bare", "database"]
+    assert "trying again" not in caplog.text
 
 
 def test_an_engine_that_is_away_does_not_end_the_agent(engine: StandIn, agent: Agent) -> None:

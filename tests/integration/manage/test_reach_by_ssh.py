@@ -6,11 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_stand_in import StandIn, engine_stand_in
+from engine_stand_in import StandIn
 from site_under_test import eventually, free_port
 from ssh import sshd
 
@@ -26,12 +25,6 @@ with remote(Login(**asked["login"]), socket=Path(asked["socket"]), known_hosts=P
     print(place.engine.version, flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[StandIn]:
-    with engine_stand_in(tmp_path) as engine:
-        yield engine
 
 
 def command_lines() -> list[str]:

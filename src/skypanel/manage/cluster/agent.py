@@ -112,8 +112,10 @@ class Agent:
                 made = self._engine.post(f"/containers/{container}/exec", {"Cmd": ["sh", "-c", GREETING, GREET]})["Id"]
                 self._engine.post(f"/exec/{made}/start", {"Detach": True})
             except EngineFailed as error:
-                if not error.missing:
+                if not error.status:
                     raise
+                # It has ended, or has no shell.
+                log.info("%s does not speak in its networks: %s", container[:12], error)
             self._greeted.add(container)
 
     def _machines(self) -> tuple[Sequence[str], str]:

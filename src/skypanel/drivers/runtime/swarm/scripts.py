@@ -9,13 +9,14 @@ DISK_FULL = "skypanel: ended because the disk limit was reached"
 
 # A word to each network, to nobody there. The engine makes a container's hardware address of its IP address, and when
 # another machine had that one in the last five minutes, the network's bridge goes on looking for it there until the
-# container itself says something; a web server never does (moby/moby#35401).
+# container itself says something; a web server never does (moby/moby#35401). In a shell of its own: an application may
+# have a variable `part` too.
 GREET = """\
-while read -r name net gateway rest; do
+(while read -r name net gateway rest; do
   [[ $gateway == 00000000 && $net =~ ^(..)(..)(..)(..)$ ]] || continue
   part=("${BASH_REMATCH[@]}")
   echo >"/dev/udp/$((16#${part[4]})).$((16#${part[3]})).$((16#${part[2]})).$((16#${part[1]} + 1))/9"
-done </proc/net/route 2>/dev/null
+done </proc/net/route 2>/dev/null)
 """
 
 # PID 1: greets, reads the variables, starts the program as a group of its own, passes signals on. SIGTERM comes from
