@@ -73,16 +73,17 @@ def expect_addresses_elsewhere(grown: Cluster, slug_network: str) -> None:
         network = next(each for each in engine.get("/networks") if each["Name"].endswith(slug_network))
     first, second, third, _ = map(int, network["IPAM"]["Config"][0]["Subnet"].partition("/")[0].split("."))
     macs = (f"02:42:{first:02x}:{second:02x}:{third:02x}:{last:02x}" for last in range(2, 255))
-    batch, looking = "".join(f"fdb add {mac} dev vxlan0 master dynamic\n" for mac in macs), 0
-    for node in grown.fabric.nodes.values():
+    batch, looking = "".join(f"fdb add {mac} dev vxlan0 master dynamic\n" for mac in macs), set[str]()
+    for name, node in grown.fabric.nodes.items():
         namespace = node.directory / "run" / "netns" / f"1-{network['Id'][:10]}"
         inside = ["nsenter", "-t", (node.directory / "pid").read_text().strip(), "-m"]
-        if subprocess.run([*inside, "test", "-e", str(namespace)], check=False).returncode == 0:
-            bridge = [*inside, "--", "nsenter", f"--net={namespace}", "bridge"]
-            subprocess.run([*bridge, "-force", "-batch", "-"], input=batch, check=False, capture_output=True, text=True)
-            known = subprocess.run([*bridge, "fdb", "show"], check=True, capture_output=True, text=True).stdout
-            looking += sum(1 for line in known.splitlines() if "dev vxlan0 master" in line) > 200
-    assert looking >= 3, "two ingress machines, and one at least that has a replica"
+        bridge = [*inside, "--", "nsenter", f"--net={namespace}", "bridge"]
+        # A machine without the network, or one that leaves it right now, has no such namespace.
+        subprocess.run([*bridge, "-force", "-batch", "-"], input=batch, check=False, capture_output=True, text=True)
+        known = subprocess.run([*bridge, "fdb", "show"], check=False, capture_output=True, text=True).stdout
+        if sum(1 for line in known.splitlines() if "dev vxlan0 master" in line) > 200:
+            looking.add(name)
+    assert looking >= {"m1", "m2"}, f"the ingress machines reach replicas; only {looking} look for them elsewhere"
 
 
 T = TypeVar("T")

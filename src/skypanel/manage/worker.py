@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 
 from skypanel.settings import Settings
 from skypanel.wiring.work import hold, worker
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -19,6 +22,10 @@ def main() -> None:
     lock = hold(settings.data_dir / "run" / name)
     try:
         worker(settings).run()
+    except SystemExit as error:  # not after the threads and pools that a usual end waits for: something is broken
+        log.error("%s", error)
+        logging.shutdown()
+        os._exit(1)
     finally:
         lock.close()
 

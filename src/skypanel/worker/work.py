@@ -25,6 +25,7 @@ from skypanel.nodes.watch import NodeWatch
 
 log = logging.getLogger(__name__)
 INGRESS_S = 2.0
+GONE_GRACE_S = 1.0  # when what we work with is gone: jobs under way could hardly end well
 PASSING = (RuntimeFailed, MachinesFailed, RouterFailed, BuildFailed, DBAPIError, PoolExhausted, OSError)
 
 
@@ -85,7 +86,7 @@ class Worker:
             alone["ingress"] = self._watch_ingress
         threads = [self._thread(name, loop) for name, loop in alone.items()]
         if self.lifeline is not None:
-            self._thread("lifeline", self.lifeline).start()
+            self._thread("lifeline", self.lifeline, grace_s=GONE_GRACE_S).start()
         if self.leadership is None:
             for thread in threads:
                 thread.start()
@@ -100,11 +101,11 @@ class Worker:
             self.ingress.stop()
         if self.leadership is not None:
             self.leadership.stop()
+        if self._broken is not None:  # at once: others wait for what the threads hold, and some may hang
+            raise SystemExit(f"the worker's thread {self._broken!r} has ended; see the log")
         for thread in threads:
             if thread.ident is not None and thread.name != "nodes":  # it waits for the engine, and holds nothing
                 thread.join(timeout=5)
-        if self._broken is not None:
-            raise SystemExit(f"the worker's thread {self._broken!r} has ended; see the log")
 
     def _lead(self, leadership: Leads, threads: Sequence[threading.Thread]) -> None:
         """What only one of several workers does begins when this one leads, and the whole worker ends, to be started
@@ -123,17 +124,17 @@ class Worker:
                 self.engine.stop(grace_s=5)
                 return
 
-    def _thread(self, name: str, loop: Callable[[], None]) -> threading.Thread:
-        return threading.Thread(target=self._keep, args=(name, loop), name=name, daemon=True)
+    def _thread(self, name: str, loop: Callable[[], None], *, grace_s: float = 5.0) -> threading.Thread:
+        return threading.Thread(target=self._keep, args=(name, loop, grace_s), name=name, daemon=True)
 
-    def _keep(self, name: str, loop: Callable[[], None]) -> None:
+    def _keep(self, name: str, loop: Callable[[], None], grace_s: float) -> None:
         try:
             loop()
         except Exception:
             log.exception("the thread %s broke", name)
         if not self._stopping.is_set():
             self._broken = name
-            self.engine.stop(grace_s=5)
+            self.engine.stop(grace_s=grace_s)
 
     def _stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stopping.set()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +17,13 @@ class Waiting:
 
     def __init__(self) -> None:
         self.over = threading.Event()
+        self.grace_s: float | None = None
 
     def run(self) -> None:
         assert self.over.wait(20)
 
     def stop(self, grace_s: float = 0) -> None:
+        self.grace_s = grace_s
         self.over.set()
 
 
@@ -69,6 +72,22 @@ def test_the_worker_ends_when_what_it_works_with_is_gone() -> None:
     )
     with pytest.raises(SystemExit, match="lifeline"):
         Worker(platform, engine, monitor, Waiting(), 0.01, NODES, follower, lifeline=lambda: None).run()
+    assert engine.grace_s == 1, "jobs under way cannot end well, and others wait for them"
+
+
+def test_a_worker_that_is_broken_waits_for_no_thread_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those that ask a machine that has been cut off."""
+    never = threading.Event()
+    monkeypatch.setattr("skypanel.worker.work.reconcile", lambda _platform: never.wait(20))
+    runtime = SimpleNamespace(prepare=lambda: None, wait_for_exits=lambda _s: never.wait(20) or ())
+    platform: Any = SimpleNamespace(runtime=runtime)
+    engine: Any = Waiting()
+    monitor: Any = Ending()
+    begun = time.monotonic()
+    with pytest.raises(SystemExit, match="monitor"):
+        Worker(platform, engine, monitor, Waiting(), 0.01, NODES).run()
+    assert time.monotonic() - begun < 4
+    never.set()
 
 
 def test_only_the_leading_worker_follows_the_ingress_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
