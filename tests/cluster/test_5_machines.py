@@ -99,19 +99,21 @@ def led_since(node: Node) -> str:
 
 
 def leading_elsewhere_than(grown: Cluster, first: Node) -> Node:
-    """The machine whose worker leads, which is not the one that the test asks."""
+    """The machine whose worker leads, which is not the one that the test asks, and has the only worker there."""
 
     def look() -> Node | None:
-        since = {node.name: led_since(node) for node, _ in parts(grown, "worker")}
-        leader = max(since, key=lambda name: since[name], default="")
-        if leader == first.name:
-            for node, pid in parts(grown, "worker"):
-                if node is first:
-                    os.kill(pid, signal.SIGKILL)
+        copies = parts(grown, "worker")
+        if len(copies) < 2:
             return None
-        return grown.fabric.nodes[leader] if since.get(leader) else None
+        since = {node.name: led_since(node) for node, _ in copies}
+        leader = max(since, key=lambda name: since[name])
+        if leader == first.name or len(since) < len(copies):
+            os.kill(next(pid for node, pid in reversed(copies) if node.name == leader), signal.SIGKILL)
+            return None
+        return grown.fabric.nodes[leader] if since[leader] else None
 
-    return eventually(lambda: in_spite(look), within=BACK_S, every=1.0, what=f"a leader elsewhere than {first.name}")
+    what = f"a leader elsewhere than {first.name}, and another worker elsewhere than that"
+    return eventually(lambda: in_spite(look), within=BACK_S, every=1.0, what=what)
 
 
 def available(root: Client, name: str) -> str:

@@ -4,7 +4,7 @@ made by hand. Runs under the app's key, or beside the stages of a deployment tha
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -24,6 +24,8 @@ from skypanel.deployments.rollout import WORKER_SETTLES_S, choose_replicas, plan
 from skypanel.deployments.route import CONFIRM_S, apply_route, put_route, route_of
 from skypanel.deployments.status import settle, web_wanted
 from skypanel.deployments.system_log import SystemLog
+from skypanel.drivers.router.port import Backend
+from skypanel.drivers.runtime.port import Container
 
 
 class Stoppable(Protocol):
@@ -89,14 +91,37 @@ def _bury_dead(platform: Platform, release: Release) -> None:
     chosen but never started is not dead."""
     with platform.database.reading() as session:
         candidates = [r for r in own(session, release.app) if r.state != ReplicaState.BACKOFF]
+    dead: list[tuple[Replica, Container | None]] = []
     for replica in candidates:
         if replica.state == ReplicaState.STARTING and replica.started_at is None:
             continue
         container = platform.runtime.get(replica.id)
         if not running(container):
-            bury(platform, release, replica, container, why_dead(container, release.app))
+            dead.append((replica, container))
         elif container is not None and container.address != replica.address:
             note_place(platform, replica, container)
+    if dead:
+        _route_past(platform, release, {replica.id for replica, _ in dead})
+    for replica, container in dead:
+        bury(platform, release, replica, container, why_dead(container, release.app))
+
+
+def _route_past(platform: Platform, release: Release, dead: Collection[str]) -> None:
+    """No request goes to these any more, when others can take it: their successors take seconds, and whatever is sent
+    to a machine that is lost hangs."""
+    with platform.database.reading() as session:
+        app = session.get_one(App, release.app.id)
+        others = [replica for replica in own(session, app) if replica.id not in dead]
+        left = _good(session, release, others) or serving(others)
+        web = web_wanted(session, app)
+    if left:
+        put_route(platform, app, left, web=web)
+
+
+def _good(session: Session, release: Release, replicas: Sequence[Replica]) -> tuple[Backend, ...]:
+    """The healthy ones of what the app is to run."""
+    keep = set(planned(session, release).keep)
+    return serving(replica for replica in replicas if replica.id in keep and replica.state == ReplicaState.HEALTHY)
 
 
 def _start_missing(ctx: Stoppable, platform: Platform, release: Release) -> None:
@@ -188,7 +213,7 @@ def _route_to_healthy(platform: Platform, release: Release) -> None:
         replicas = own(session, app)
         keep = set(planned(session, release).keep)
         take_over([r for r in replicas if r.id in keep], replicas, now=platform.clock.now())
-        good = serving(r for r in replicas if r.id in keep and r.state == ReplicaState.HEALTHY)
+        good = _good(session, release, replicas)
         web = web_wanted(session, app)
     route = route_of(platform, app, good or serving(replicas), web=web)
     wanted = None if route is None else platform.router.fingerprint(route)

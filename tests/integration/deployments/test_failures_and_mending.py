@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -361,6 +362,32 @@ def test_a_platform_that_was_away_ends_drains_at_once(site: Site, shop: str) -> 
     site.quiet()
     site.reconciled()
     site.true(shop, status="running")
+
+
+def test_no_request_goes_to_a_replica_that_died_while_its_successor_is_started(
+    site: Site, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is lost it would hang."""
+    site.done("scale", shop, replicas=3)
+    all_three, seen = site.backends(shop), list[set[str]]()
+    remove, start = site.runtime.remove, site.runtime.start
+
+    def removed(container_id: str) -> None:
+        seen.append(site.backends(shop))
+        remove(container_id)
+
+    def started(spec: Any) -> Any:
+        seen.append(site.backends(shop))
+        return start(spec)
+
+    monkeypatch.setattr(site.runtime, "remove", removed)
+    monkeypatch.setattr(site.runtime, "start", started)
+    address = web_of(site, shop).address
+    kill_web(site, shop)
+    site.quiet()
+    assert seen
+    assert all(backends == all_three - {address} for backends in seen)
+    site.true(shop, status="running", web=3)
 
 
 def test_a_page_is_shown_while_everything_of_an_app_is_down(site: Site, shop: str) -> None:
