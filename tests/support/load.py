@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+STALLED_S = 45.0  # what says nothing for so long leads nowhere: all but the slow requests are answered at once
+
 
 @dataclass
 class Load:
@@ -95,7 +97,7 @@ class Load:
             try:
                 async with self._connection() as (reader, writer):
                     while not stop.is_set():
-                        await self._get(reader, writer, "/")
+                        await asyncio.wait_for(self._get(reader, writer, "/"), STALLED_S)
                         self.done["keep-alive"] += 1
                         await asyncio.sleep(0.05)
             except (OSError, asyncio.IncompleteReadError) as error:
@@ -123,7 +125,7 @@ class Load:
         assert b" 101 " in head.split(b"\r\n")[0], head
         while not stop.is_set():
             writer.write(b"\x81\x84\0\0\0\0ping")
-            opcode, length = await reader.readexactly(2)
+            opcode, length = await asyncio.wait_for(reader.readexactly(2), STALLED_S)
             data = await reader.readexactly(length)
             if opcode == 0x88:  # it goes away and says so: connect again
                 assert int.from_bytes(data[:2], "big") == 1001, data
@@ -149,7 +151,7 @@ class Load:
         head = await reader.readuntil(b"\r\n\r\n")
         assert b" 200 " in head.split(b"\r\n")[0], head
         while not stop.is_set():
-            size = int(await reader.readuntil(b"\r\n"), 16)
+            size = int(await asyncio.wait_for(reader.readuntil(b"\r\n"), STALLED_S), 16)
             chunk = await reader.readexactly(size + 2)
             if size == 0:  # the stream ended as it should: connect again
                 self.done["event stream reconnects"] += 1
