@@ -24,9 +24,9 @@ AGAIN_S = 0.5
 
 
 class Reaches(Protocol):
-    """Makes this node part of an organization's network. Raises OSError."""
-
-    def join(self, network: str) -> None: ...
+    def join(self, network: str) -> bool:
+        """Makes this node part of an organization's network; True when it was not. Raises OSError."""
+        ...
 
     def alive(self) -> bool:
         """Whether the engine is there: without it nobody tells this machine where new replicas are."""

@@ -18,15 +18,17 @@ class Networks:
         self._lock = threading.Lock()
         self._joined: set[str] | None = None
 
-    def join(self, network: str) -> None:
-        """Raises OSError while it cannot."""
+    def join(self, network: str) -> bool:
+        """True when this node was not in it. Raises OSError while it cannot."""
         try:
             with self._lock:
                 if self._joined is None:
                     self._joined = set(self._inspect())
-                if network not in self._joined:
-                    self._connect(network)
-                    self._joined.add(network)
+                if network in self._joined:
+                    return False
+                self._connect(network)
+                self._joined.add(network)
+                return True
         except EngineFailed as error:
             raise OSError(f"the network {network} cannot be joined: {error}") from error
 

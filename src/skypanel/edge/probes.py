@@ -2,6 +2,7 @@
 
 `GET /probe?network=&address=&port=&path=&host=&timeout=` (no path: TCP) -> `{"status", "error", "refused"}`: a replica,
 which it shares no network with: its question, our connection.
+`POST /join?network=` -> 201, or 200 when this node was in that network already, 503 while it cannot be.
 `GET /access?generation=&offset=`: the router's access log, see `drivers/edge_access.py`.
 """
 
@@ -12,7 +13,7 @@ import hmac
 import ipaddress
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,9 +40,15 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = LONGEST_S
 
     def do_GET(self) -> None:
+        self._answer({"/probe": self._probe, "/access": self._access})
+
+    def do_POST(self) -> None:
+        self._answer({"/join": self._join})
+
+    def _answer(self, answers: Mapping[str, Callable[[Mapping[str, str]], None]]) -> None:
         wanted = f"Bearer {self.server.token.reveal()}".encode()
         parts = urlsplit(self.path)
-        known = {"/probe": self._probe, "/access": self._access}.get(parts.path)
+        known = answers.get(parts.path)
         if known is None or not hmac.compare_digest(self.headers.get("Authorization", "").encode(), wanted):
             self.send_error(404)
             return
@@ -54,6 +61,15 @@ class _Handler(BaseHTTPRequestHandler):
         answer = _ask(query, self.server.networks)
         body = json.dumps({"status": answer.status, "error": answer.error, "refused": answer.refused}).encode()
         self._send(200, {"Content-Type": "application/json"}, body)
+
+    def _join(self, query: Mapping[str, str]) -> None:
+        try:
+            joined = self.server.networks.join(query["network"])
+        except OSError as error:
+            log.warning("%s", error)
+            self.send_error(503)
+            return
+        self._send(201 if joined else 200, {}, b"")
 
     def _access(self, query: Mapping[str, str]) -> None:
         asked = Place.parse(f"{query['generation']}:{query['offset']}") if query else None

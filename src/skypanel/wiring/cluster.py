@@ -27,6 +27,7 @@ from skypanel.drivers.router import accesslog
 from skypanel.drivers.router.traefik.command import launcher_command
 from skypanel.drivers.router.traefik.config import RouterConfig
 from skypanel.drivers.router.traefik.driver import TraefikRouter
+from skypanel.drivers.runtime.port import Runtime
 from skypanel.drivers.runtime.swarm import SwarmApi, SwarmRuntime
 from skypanel.drivers.runtime.swarm.machines import SwarmMachines
 from skypanel.drivers.runtime.swarm.names import PLATFORM_NETWORK, network_name
@@ -89,7 +90,9 @@ def swarm_machines(settings: Settings) -> SwarmMachines:
     return SwarmMachines(EngineClient(settings.docker_socket), join=join)
 
 
-def swarm_runtime(settings: Settings, instance: Instance, *, collects: Callable[[], bool]) -> SwarmRuntime:
+def swarm_runtime(
+    settings: Settings, instance: Instance, *, collects: Callable[[], bool], enter: Callable[[str], bool]
+) -> SwarmRuntime:
     return SwarmRuntime(
         api=swarm_api(settings, instance),
         spool=settings.data_dir / "spool",
@@ -97,14 +100,16 @@ def swarm_runtime(settings: Settings, instance: Instance, *, collects: Callable[
         node=node_name(settings),
         reserved=Reserved(settings.swarm_reserve_cpu_percent, settings.swarm_reserve_memory_percent),
         collects=collects,
+        enter=enter,
     )
 
 
-def publishing(settings: Settings, builder: Builder) -> PublishingBuilder:
+def publishing(settings: Settings, builder: Builder, runtime: Runtime) -> PublishingBuilder:
+    assert isinstance(runtime, SwarmRuntime)
     repository, _, tag = settings.stack_image.rpartition(":")
     return PublishingBuilder(
         builder, registry(settings), address=settings.registry, run_image=RunImage(repository, tag),
-        work=settings.data_dir / "images",
+        work=settings.data_dir / "images", ahead=runtime.networks.expect,
     )  # fmt: skip
 
 

@@ -90,13 +90,17 @@ def runtime_kind(settings: Settings) -> str:
 
 
 def container_runtime(
-    settings: Settings, instance: Instance, *, collects: Callable[[], bool] = lambda: True
+    settings: Settings,
+    instance: Instance,
+    *,
+    collects: Callable[[], bool] = lambda: True,
+    enter: Callable[[str], bool] = lambda _network: False,
 ) -> Runtime:
     node = socket.gethostname()
     if runtime_kind(settings) == "swarm":
         from skypanel.wiring import cluster
 
-        return cluster.swarm_runtime(settings, instance, collects=collects)
+        return cluster.swarm_runtime(settings, instance, collects=collects, enter=enter)
     if runtime_kind(settings) == "process":
         return ProcessRuntime(data_dir=settings.data_dir, node=node)
     bundle = os.environ.get("SSL_CERT_FILE")
@@ -265,13 +269,24 @@ def bookkeeper(settings: Settings, database: Database, volumes: Volumes) -> Book
     return Bookkeeper(database, CLOCK, settings.currency, volumes, mail_of(settings), cashier)
 
 
+def _worker_runtime(
+    settings: Settings, instance: Instance, database: Database, leadership: Leadership | None
+) -> Runtime:
+    if leadership is None:
+        return container_runtime(settings, instance)
+    from skypanel.wiring import cluster
+
+    enter = cluster.Ingress(database, edge_token(settings)).probe.enter
+    return container_runtime(settings, instance, collects=leadership.held, enter=enter)
+
+
 def worker(settings: Settings) -> Worker:
     instance = instance_of(settings)
     database = open_database(settings, instance)
     clustered = runtime_kind(settings) == "swarm"
     incarnation = new_id()
     leadership = Leadership(database, name="worker", holder=incarnation) if clustered else None
-    runtime = container_runtime(settings, instance, collects=leadership.held if leadership else lambda: True)
+    runtime = _worker_runtime(settings, instance, database, leadership)
     source = git_source(settings, credentials=git_credentials(settings))
     sandbox = sandbox_builder(settings, source, runtime)
     builder: Builder = sandbox
@@ -281,7 +296,7 @@ def worker(settings: Settings) -> Worker:
     if clustered:
         from skypanel.wiring import cluster
 
-        builder = cluster.publishing(settings, sandbox)
+        builder = cluster.publishing(settings, sandbox, runtime)
         machines = cluster.swarm_machines(settings)
         lifeline = cluster.end_of_engine(settings)
         images = cluster.image_sweep(settings)

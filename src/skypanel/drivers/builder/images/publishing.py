@@ -28,20 +28,25 @@ class RunImage:
 
 class PublishingBuilder:
     """`address`: the registry as engines name it in images ("registry.internal:5000"). `work`: layers as blobs, kept
-    while they may be pushed again."""
+    while they may be pushed again. `ahead`: told of the organization whose application is being built."""
 
-    def __init__(self, inner: Builder, registry: Registry, *, address: str, run_image: RunImage, work: Path) -> None:
+    def __init__(
+        self, inner: Builder, registry: Registry, *, address: str, run_image: RunImage, work: Path,
+        ahead: Callable[[str], None] = lambda _organization_id: None,
+    ) -> None:  # fmt: skip
         self._inner = inner
         self._registry = registry
         self._address = address
         self._run_image = run_image
         self._work = work
+        self._ahead = ahead
         self._known: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
     # --- what is added to the builder
 
     def build(self, request: BuildRequest, *, log: Callable[[str], None], cancelled: Callable[[], bool]) -> BuiltSlug:
+        self._ahead(request.organization_id)
         built = self._inner.build(request, log=log, cancelled=cancelled)
         log("-----> Publishing the image")
         slug = StoredSlug(built.digest, built.layers, built.toolchains)

@@ -26,6 +26,7 @@ from skypanel.drivers.runtime.swarm import names, scripts
 from skypanel.drivers.runtime.swarm.api import Claims, Service, SwarmApi
 from skypanel.drivers.runtime.swarm.claims import Claim, exchange, free_task, leave
 from skypanel.drivers.runtime.swarm.logs import TaskLogs
+from skypanel.drivers.runtime.swarm.networks import Networks
 from skypanel.drivers.runtime.swarm.oneoff import run_to_end
 from skypanel.drivers.runtime.swarm.service import Reserved, Surroundings, content_of, service, variables
 from skypanel.drivers.runtime.swarm.tasks import KILLED, LOST, NEVER, WROTE_TOO_MUCH, Task, reason, why_waiting
@@ -55,14 +56,13 @@ class SwarmRuntime:
 
     def __init__(
         self, *, api: SwarmApi, spool: Path, image: str, node: str, reserved: Reserved | None = None,
-        collects: Callable[[], bool] = lambda: True,
+        collects: Callable[[], bool] = lambda: True, enter: Callable[[str], bool] = lambda _network: False,
     ) -> None:  # fmt: skip
         """`image`: the stack's, for containers without one of their own. `node`: host name of the machine this runs
-        on. `collects`: whether this copy of the platform follows the tasks' output. Touches nothing yet."""
-        self.node = node
-        self._api = api
-        self._image = image
-        self._reserved = reserved or Reserved()
+        on. `collects`: whether this copy follows the tasks' output. `enter`: see `Networks`. Touches nothing yet."""
+        self.node, self._api = node, api
+        self.networks = Networks(api, enter)
+        self._image, self._reserved = image, reserved or Reserved()
         self._logs = TaskLogs(api.engine, spool)
         self._collects = collects
         self._making = threading.Lock()
@@ -108,9 +108,9 @@ class SwarmRuntime:
         if local and self._own_node is None:
             self._own_node = self._api.own_node()
         return Surroundings(
-            instance=self._api.instance, image=self._image, network=self._api.network(spec.organization_id),
-            reserved=self._reserved, node=self._own_node if local else None,
-            no_new_privileges=self._api.engine.speaks(1, 44),
+            instance=self._api.instance, image=self._image, reserved=self._reserved,
+            network=self.networks.of(spec.organization_id, reached=spec.kind == ContainerKind.REPLICA),
+            node=self._own_node if local else None, no_new_privileges=self._api.engine.speaks(1, 44),
         )  # fmt: skip
 
     def _create(self, spec: ContainerSpec, around: Surroundings) -> Service:
