@@ -176,6 +176,11 @@ def measure(ours: Ours, client: Client) -> tuple[Times, Times]:
     return times, by_hand
 
 
+def first_of_an_organization(found: Cluster, git: GitHttpServer) -> list[float]:
+    """Its network is made, and entered by two machines at once: what goes wrong there goes wrong now and then."""
+    return [Ours(found, found.register(f"bob{n}"), git).deploy(f"first-{n}") for n in range(2 * ROUNDS)]
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with cluster("m1", "w1", **SETTINGS) as found, tempfile.TemporaryDirectory(prefix="skypanel-bench-") as name:
@@ -184,10 +189,12 @@ def main() -> None:
         with GitHttpServer(Path(name), address=found.fabric.host) as git:
             client = found.register("ada")
             times, by_hand = measure(Ours(found, client, git), client)
+            times["first deploy of an organization, the slowest"] = first_of_an_organization(found, git)
             failed, detail = every_verb(client, rounds, address=found.first.address, where=" on two machines")
     create, scale = median(by_hand["create"]), median(by_hand["scale"])
     rows = [
-        Row(f"{what} on two machines", median(seconds), "s", BAR_S, scale if "scale" in what else create,
+        Row(f"{what} on two machines", (max if "slowest" in what else median)(seconds), "s", BAR_S,
+            scale if "scale" in what else create,
             "s docker service by hand")
         for what, seconds in times.items()
     ]  # fmt: skip

@@ -184,8 +184,8 @@ def test_when_the_engine_beside_the_leading_worker_is_killed_another_worker_lead
     app = ada.create("wide", ada.app(target)["git_url"], health_check={"type": "http", "path": "/"})
     ada.deployed("wide")
     ada.call("POST", "/paas/apps/wide/scale", {"replicas": 5})
-    eventually(lambda: len(placed(grown, app["id"])) >= 3, within=60, what="replicas on most machines")
-    eventually(lambda: [r["state"] for r in ada.replicas("wide")] == ["healthy"] * 5, within=60, what="all healthy")
+    eventually(lambda: len(placed(grown, app["id"])) >= 3, within=BACK_S, what="replicas on most machines")
+    eventually(lambda: [r["state"] for r in ada.replicas("wide")] == ["healthy"] * 5, within=BACK_S, what="all healthy")
     lost = leading_elsewhere_than(grown, grown.first)
     with running(load_on(grown, "wide")) as load, engine_killed(grown, lost):
         took = elsewhere(grown, ada, "wide", lost, 5)
